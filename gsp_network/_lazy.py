@@ -1,0 +1,27 @@
+"""Public names that arrive on first use (PEP 562), so that importing a package loads nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Callable
+
+
+def lazy_names(
+    package: str, modules: dict[str, str], namespace: dict[str, Any]
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__all__``, ``__getattr__`` and ``__dir__`` of a package.
+
+    Args:
+        package: its ``__name__``.
+        modules: relative module -> the public names that it defines, separated by spaces.
+        namespace: its ``globals()``, where a name stays once it has arrived.
+    """
+    where = {name: module for module, names in modules.items() for name in names.split()}
+
+    def find(name: str) -> Any:
+        if name not in where:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = namespace[name] = getattr(importlib.import_module(where[name], package), name)
+        return value
+
+    return sorted(where), find, lambda: sorted({*namespace, *where})

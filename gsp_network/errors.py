@@ -1,0 +1,192 @@
+"""Every exception that gsp_network raises, as one tree.
+
+    GspNetworkError                 500  base class; a fault of ours where nothing else fits
+    +-- InvalidScene                422  a scene object or document is wrong; the sender can fix it
+    |   +-- LimitExceeded           422  right, but larger than this server takes; `limit` names the setting
+    |   +-- UnsupportedTransform    422  a transform link that is not registered here
+    +-- MalformedBody               400  the body is not the JSON document it should be
+    +-- RequestRefused              4xx  the HTTP request itself is wrong (status given)
+    +-- RendererUnavailable         422  this server cannot draw with that renderer
+    +-- ServerBusy                  503  shutting down, or no room; try again
+    +-- SettingError                500  a server's setting is unknown or out of range
+    +-- ServerStartError            500  the server cannot listen where it was told to
+    +-- ClientError                      raised by the client
+        +-- ServerUnreachable            nothing answers at that URL
+        +-- DeadlineExceeded             no whole answer within the timeout
+        +-- BadResponse                  an answer, but no picture: truncated, not PNG, too large
+        +-- ServerError                  the server said no; `status`, `where` and `request_id` as it gave them
+
+Each class carries the HTTP status and the problem type (RFC 9457) that the server answers with. All of them
+survive pickling, so that any `concurrent.futures.Executor` can bring them back from another process.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+
+class GspNetworkError(Exception):
+    """Base class of every error raised by gsp_network.
+
+    Attributes:
+        status: HTTP status of the answer, an int; None for errors that no answer carried.
+        type: the problem type of RFC 9457, a short stable word.
+        where: path in the scene, as ``visuals[0].sizes``, or None.
+        limit: name of the setting that was hit, or None.
+        request_id: the server's id for the request, or None.
+    """
+
+    status: Optional[int] = 500
+    type: str = "internal_error"
+    where: Optional[str] = None
+    limit: Optional[str] = None
+    request_id: Optional[str] = None
+
+
+class InvalidScene(GspNetworkError, ValueError):
+    """A scene object or document is wrong; the sender can fix it.
+
+    Args:
+        where: path of the offending value, as ``visuals[0].sizes``.
+        problem: what was found and what was wanted, as ``2 items, expected 1``.
+    """
+
+    status = 422
+    type = "invalid_scene"
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(where, problem)
+        self.where = where
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+    def inside(self, prefix: str) -> InvalidScene:
+        """The same error with its place inside `prefix`: ``sizes`` inside ``visuals[0]`` is ``visuals[0].sizes``."""
+        return type(self)(f"{prefix}.{self.where}", *self.args[1:])
+
+
+class LimitExceeded(InvalidScene):
+    """A valid scene that is larger than the setting named by `limit` allows."""
+
+    type = "scene_too_large"
+
+    def __init__(self, where: str, problem: str, limit: str) -> None:
+        super().__init__(where, problem)
+        self.args = (where, problem, limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem} (setting {self.limit})"
+
+
+class UnsupportedTransform(InvalidScene):
+    """A transform link whose type is not registered in this process."""
+
+    type = "unsupported_transform"
+
+
+class MalformedBody(GspNetworkError, ValueError):
+    """The body is not the JSON document it should be."""
+
+    status = 400
+    type = "not_json"
+
+    def __init__(self, message: str, type: str = "not_json") -> None:
+        super().__init__(message, type)
+        self.type = type
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RequestRefused(GspNetworkError):
+    """The HTTP request itself is wrong: framing, path, method, size or kind of body."""
+
+    def __init__(self, status: int, type: str, message: str, limit: Optional[str] = None) -> None:
+        super().__init__(status, type, message, limit)
+        self.status = status
+        self.type = type
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return str(self.args[2])
+
+
+class RendererUnavailable(GspNetworkError):
+    """This server knows the renderer but cannot draw with it; the message says what is missing."""
+
+    status = 422
+    type = "renderer_unavailable"
+
+
+class ServerBusy(GspNetworkError):
+    """The server is shutting down or has no room; the same request may succeed later."""
+
+    status = 503
+    type = "busy"
+
+
+class SettingError(GspNetworkError, ValueError):
+    """A setting's value is not usable; the message names the setting and what it takes."""
+
+
+class ServerStartError(GspNetworkError):
+    """The server cannot listen at the address it was given."""
+
+    type = "cannot_listen"
+
+
+class ClientError(GspNetworkError):
+    """Base class of what the client raises about a server."""
+
+    status: Optional[int] = None
+    type = "client_error"
+
+
+class ServerUnreachable(ClientError):
+    """Nothing answers at the server's URL."""
+
+    type = "unreachable"
+
+
+class DeadlineExceeded(ClientError):
+    """No whole answer arrived within the client's timeout."""
+
+    type = "deadline_exceeded"
+
+
+class BadResponse(ClientError):
+    """An answer arrived, but it is no whole picture."""
+
+    type = "bad_response"
+
+
+class ServerError(ClientError):
+    """The server answered with an error; its own message and facts come through.
+
+    Args:
+        status: HTTP status of the answer.
+        message: the server's `detail`, or a line about an answer that had none.
+        type, where, limit, request_id: as the server's problem document gave them.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        type: str = "server_error",
+        where: Optional[str] = None,
+        limit: Optional[str] = None,
+        request_id: Optional[str] = None,
+    ) -> None:
+        super().__init__(status, message, type, where, limit, request_id)
+        self.status = status
+        self.type = type
+        self.where = where
+        self.limit = limit
+        self.request_id = request_id
+
+    def __str__(self) -> str:
+        return f"{self.args[1]} (HTTP {self.status}" + (f", request {self.request_id})" if self.request_id else ")")
