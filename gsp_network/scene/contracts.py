@@ -1,0 +1,89 @@
+"""What a renderer, an animator and the events of a viewport can do, wherever they draw."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Callable, Sequence
+
+from .events import Event
+from .objects import Camera, Canvas, Viewport
+from .transforms import TransBuf
+from .visuals import VisualBase
+
+
+class RendererBase(ABC):
+    """Draws scenes on one canvas."""
+
+    @abstractmethod
+    def get_canvas(self) -> Canvas:
+        """The canvas that is drawn on."""
+
+    @abstractmethod
+    def render(
+        self,
+        viewports: Sequence[Viewport],
+        visuals: Sequence[VisualBase],
+        model_matrices: Sequence[TransBuf],
+        cameras: Sequence[Camera],
+    ) -> bytes:
+        """Draw visual i in viewport i, with model matrix i, through camera i, in this order; return the PNG."""
+
+    @abstractmethod
+    def show(self) -> None:
+        """Show the last picture and wait until its window is closed."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget the last picture."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the renderer holds; a second time does nothing."""
+
+
+class AnimatorBase(ABC):
+    """Calls functions that change visuals, and draws the frames."""
+
+    on_video_saved: Event[Callable[..., None]]
+
+    @abstractmethod
+    def add_callback(self, func: Callable[[float], Sequence[VisualBase]]) -> None:
+        """Call `func` before every frame with the seconds since the last one; it returns the visuals it changed."""
+
+    @abstractmethod
+    def remove_callback(self, func: Callable[[float], Sequence[VisualBase]]) -> None:
+        """Stop calling `func`."""
+
+    @abstractmethod
+    def event_listener(self, func: Callable[[float], Sequence[VisualBase]]) -> Callable[[float], Sequence[VisualBase]]:
+        """Add `func` and return it: a decorator."""
+
+    @abstractmethod
+    def start(
+        self,
+        viewports: Sequence[Viewport],
+        visuals: Sequence[VisualBase],
+        model_matrices: Sequence[TransBuf],
+        cameras: Sequence[Camera],
+    ) -> None:
+        """Run until `stop` is called, the window is closed or the video is complete."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the animation."""
+
+
+class ViewportEventsBase(ABC):
+    """Mouse and keyboard events of one viewport."""
+
+    key_press_event: Event[Callable[[Any], None]]
+    key_release_event: Event[Callable[[Any], None]]
+    button_press_event: Event[Callable[[Any], None]]
+    button_release_event: Event[Callable[[Any], None]]
+    mouse_move_event: Event[Callable[[Any], None]]
+    mouse_scroll_event: Event[Callable[[Any], None]]
+    canvas_resize_event: Event[Callable[[Any], None]]
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening; a second time does nothing."""
