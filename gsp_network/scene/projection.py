@@ -1,0 +1,34 @@
+"""Vertices from model units to normalised device coordinates, once for every backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def project(
+    positions: Any, model: Any, view: Any, projection: Any
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Positions through model, view and projection: clip = projection x view x model x (x, y, z, 1); NDC = clip.xyz / clip.w.
+
+    Args:
+        positions: (n, 3), model units.
+        model, view, projection: (4, 4) each, rows first, for column vectors.
+    Returns:
+        (n, 3) float64 NDC, where x and y run from -1 to 1 over the viewport; and (n,) bool, False for a vertex that cannot be
+        drawn: behind the camera (clip.w <= 0), or beyond what a number can hold. NDC is 0 there.
+    """
+    matrix = np.asarray(projection, np.float64) @ np.asarray(view, np.float64) @ np.asarray(model, np.float64)
+    vertices = np.asarray(positions, np.float64)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is masked below
+        if (matrix[3] == (0, 0, 0, 1)).all():  # affine: w is 1 everywhere
+            ndc = vertices @ matrix[:3, :3].T + matrix[:3, 3]
+            visible = np.isfinite(ndc).all(axis=1)
+        else:
+            clip = vertices @ matrix[:, :3].T + matrix[:, 3]
+            ndc = clip[:, :3] / clip[:, 3:]
+            visible = np.isfinite(ndc).all(axis=1) & (clip[:, 3] > 0)
+    if not visible.all():
+        ndc = np.where(visible[:, np.newaxis], ndc, 0.0)
+    return ndc, visible
