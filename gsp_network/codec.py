@@ -1,0 +1,327 @@
+"""Scenes as JSON with base64, and back. No files, no sockets.
+
+The document: ``{"renderer_name": ..., "data": {"canvas", "viewports", "visuals", "model_matrices", "cameras"}}``, four lists
+of one length, entry i of each belonging together. The field tables of `scene.objects` and `scene.visuals` say what stands in
+each object; here stands only how each kind of field is written.
+
+Encoding goes by class name and getters, so that objects of an installed GSP_API encode as they are. Decoding refuses all that
+is wrong, naming its place as ``visuals[0].sizes``, and ignores unknown keys, so that later versions can add some.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Callable, Optional, Sequence, cast
+
+from .errors import InvalidScene, MalformedBody
+from .scene.buffers import Buffer, BufferType, check_int, kind_of
+from .scene.objects import (
+    Camera,
+    Canvas,
+    Field,
+    ModelMatrix,
+    SceneObject,
+    Texture,
+    Viewport,
+    check_field,
+    check_string,
+    is_chain,
+)
+from .scene.transforms import TransBuf, TransformChain, buffer_type_named, member
+from .scene.visuals import VISUALS, VisualBase
+
+RENDERER_NAMES = ("matplotlib", "datoviz")
+"""The renderers that a request can ask for."""
+
+RENDERER_VARIABLE = "GSP_REMOTE_RENDERER"
+"""Environment variable: the client's default, and on the server the renderer of a request that names none."""
+
+RENDERER_HEADER = "GSP-Renderer"
+"""Request header in which our client repeats the renderer's name, readable without the body."""
+
+MAX_DEPTH = 64
+_LISTS = ("viewports", "visuals", "model_matrices", "cameras")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one request asks for: visual i in viewport i, with model matrix i, through camera i, in this order.
+
+    Attributes:
+        renderer_name: one of RENDERER_NAMES, or None where the request names none.
+    """
+
+    canvas: Canvas
+    viewports: tuple[Viewport, ...]
+    visuals: tuple[VisualBase, ...]
+    model_matrices: tuple[TransBuf, ...]
+    cameras: tuple[Camera, ...]
+    renderer_name: Optional[str] = None
+
+
+def check_renderer_name(name: Any, where: str = "renderer_name") -> str:
+    """`name` if it is one of RENDERER_NAMES, else InvalidScene at `where`, which lists them."""
+    if not isinstance(name, str) or name not in RENDERER_NAMES:
+        found = repr(name[:80]) if isinstance(name, str) else kind_of(name)
+        raise InvalidScene(where, f"{found}, expected one of {', '.join(RENDERER_NAMES)}")
+    return name
+
+
+def default_renderer_name() -> str:
+    """The renderer that GSP_REMOTE_RENDERER names, else "matplotlib".
+
+    Raises:
+        InvalidScene: the variable holds another name.
+    """
+    return check_renderer_name(
+        os.environ.get(RENDERER_VARIABLE) or RENDERER_NAMES[0], f"environment variable {RENDERER_VARIABLE}"
+    )
+
+
+# ---------------------------------------------------------------- encode
+
+
+def encode_scene(
+    canvas: Any,
+    viewports: Sequence[Any],
+    visuals: Sequence[Any],
+    model_matrices: Sequence[Any],
+    cameras: Sequence[Any],
+    renderer_name: Optional[str] = None,
+) -> bytes:
+    """A scene as the body of a request.
+
+    Args:
+        canvas, viewports, visuals, cameras: scene objects of ours, or of an installed GSP_API.
+        model_matrices: one mat4 each: Buffer, TransformChain or numpy array (4, 4).
+        renderer_name: who shall draw; None leaves that to the server.
+    Returns:
+        UTF-8 JSON.
+    Raises:
+        InvalidScene: lists of different lengths, or an object that is none of a scene's.
+    """
+    payload = build_payload(canvas, viewports, visuals, model_matrices, cameras)
+    document = payload if renderer_name is None else {"renderer_name": renderer_name, **payload}
+    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("utf-8")
+
+
+def build_payload(
+    canvas: Any, viewports: Sequence[Any], visuals: Sequence[Any], model_matrices: Sequence[Any], cameras: Sequence[Any]
+) -> dict[str, Any]:
+    """The document of `encode_scene` as dictionaries and lists: ``{"data": {...}}``."""
+    _check_lengths({"viewports": viewports, "visuals": visuals, "model_matrices": model_matrices, "cameras": cameras})
+    data = {
+        "canvas": _encode_object(canvas, {"Canvas": Canvas}, "canvas"),
+        "viewports": [
+            _encode_object(item, {"Viewport": Viewport}, f"viewports[{i}]") for i, item in enumerate(viewports)
+        ],
+        "visuals": [_encode_visual(item, f"visuals[{i}]") for i, item in enumerate(visuals)],
+        "model_matrices": [_encode_model_matrix(item, f"model_matrices[{i}]") for i, item in enumerate(model_matrices)],
+        "cameras": [_encode_object(item, {"Camera": Camera}, f"cameras[{i}]") for i, item in enumerate(cameras)],
+    }
+    return {"data": data}
+
+
+def _check_lengths(lists: dict[str, Sequence[Any]]) -> None:
+    wanted = len(lists["visuals"])
+    for name, items in lists.items():
+        if len(items) != wanted:
+            raise InvalidScene(name, f"{len(items)} items, expected {wanted}, as many as visuals")
+
+
+def _class_of(value: Any, classes: dict[str, type[SceneObject]], where: str) -> type[SceneObject]:
+    """The class of ours that `value` is one of, by the first class name in its MRO that we know."""
+    for base in type(value).__mro__:
+        if base.__name__ in classes:
+            return classes[base.__name__]
+    raise InvalidScene(where, f"{kind_of(value)}, expected {' or '.join(classes)}")
+
+
+def _encode_visual(value: Any, where: str) -> dict[str, Any]:
+    classes: dict[str, type[SceneObject]] = {visual.__name__: visual for visual in VISUALS.values()}
+    return {"type": _class_of(value, classes, where).__name__.lower(), "visual": _encode_object(value, classes, where)}
+
+
+def _encode_object(value: Any, classes: dict[str, type[SceneObject]], where: str) -> dict[str, Any]:
+    known = _class_of(value, classes, where)
+    fields = {
+        field.key: _encode_field(field, getattr(value, f"get_{field.name}")(), f"{where}.{field.key}")
+        for field in known.FIELDS
+    }
+    return {"uuid": str(value.get_uuid()), **fields}
+
+
+def _encode_model_matrix(value: Any, where: str) -> dict[str, Any]:
+    (field,) = ModelMatrix.FIELDS
+    matrix = ModelMatrix.check({field.name: value}, where, wire=True)[field.name]
+    return {field.key: _encode_transbuf(field, matrix, f"{where}.{field.key}")}
+
+
+def _encode_field(field: Field, value: Any, where: str) -> Any:
+    if isinstance(field.type, BufferType):
+        return _encode_transbuf(field, value, where)
+    if field.type is Texture:
+        return _encode_object(value, {"Texture": Texture}, where)
+    if isinstance(field.type, type) and issubclass(field.type, Enum):  # GSP_API's enums have the same names
+        return check_field(field, getattr(value, "name", value), where).name
+    return check_field(field, value, where)
+
+
+def _encode_transbuf(field: Field, value: Any, where: str) -> dict[str, Any]:
+    if is_chain(value):
+        return {"type": "transform_chain", "transBuf": value.serialize()}
+    buffer = value if isinstance(value, Buffer) else check_field(field, value, where)
+    fields = {
+        "count": buffer.get_count(),
+        "buffer_type": buffer.get_type().name,
+        "data_base64": buffer.to_base64(),
+    }
+    return {"type": "buffer", "transBuf": fields}
+
+
+# ---------------------------------------------------------------- decode
+
+
+def decode_scene(body: bytes, max_depth: int = MAX_DEPTH) -> Scene:
+    """The scene in the body of a request, every field checked; chains are kept as they are, not run.
+
+    Args:
+        body: UTF-8 JSON.
+        max_depth: how deep objects and lists may nest.
+    Raises:
+        MalformedBody: not UTF-8, not JSON, a key given twice, nested too deep, an integer of over 20 digits.
+        InvalidScene: the document is JSON and no scene; it says where.
+        UnsupportedTransform: a chain has a link that is not registered in this process.
+    """
+    document = _parse(body, max_depth)
+    if not isinstance(document, dict):
+        raise InvalidScene("body", f"{kind_of(document)}, expected an object with renderer_name and data")
+    name = document.get("renderer_name")
+    renderer_name = None if name is None else check_renderer_name(name)
+    data = member(document, "data", "", dict)
+    canvas = _decode_object(Canvas, member(data, "canvas", ""), "canvas")
+    lists = {name: member(data, name, "", list) for name in _LISTS}
+    _check_lengths(lists)
+    return Scene(
+        canvas,
+        tuple(_decode_object(Viewport, item, f"viewports[{i}]") for i, item in enumerate(lists["viewports"])),
+        tuple(_decode_visual(item, f"visuals[{i}]") for i, item in enumerate(lists["visuals"])),
+        tuple(_decode_model_matrix(item, f"model_matrices[{i}]") for i, item in enumerate(lists["model_matrices"])),
+        tuple(_decode_object(Camera, item, f"cameras[{i}]") for i, item in enumerate(lists["cameras"])),
+        renderer_name,
+    )
+
+
+def _parse(body: bytes, max_depth: int) -> Any:
+    try:
+        text = bytes(body).decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise MalformedBody(f"body: byte {exc.start} is not UTF-8") from None
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_number
+        )
+    except RecursionError:
+        raise MalformedBody(f"body: nested too deep, expected at most {max_depth} levels", "json_too_deep") from None
+    except json.JSONDecodeError as exc:
+        raise MalformedBody(f"body: not JSON: {exc.msg} at character {exc.pos}") from None
+    level, depth = [document], 0
+    while level:  # the containers at one depth
+        level = [item for item in level if isinstance(item, (dict, list))]
+        depth += 1 if level else 0
+        if depth > max_depth:
+            raise MalformedBody(f"body: nested too deep, expected at most {max_depth} levels", "json_too_deep")
+        level = [child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent)]
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise MalformedBody(f"body: key {twice[:80]!r} stands twice in one object", "duplicate_key")
+    return fields
+
+
+def _integer(text: str) -> int:
+    digits = len(text.lstrip("-"))
+    if digits > 20:  # no field holds more than 2**32; int() takes quadratic time
+        raise MalformedBody(f"body: an integer of {digits} digits, expected at most 20", "bad_number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value - value != 0:  # NaN and the infinities; 1e999 is one too
+        raise InvalidScene("body", f"{text[:40]} is no finite number")
+    return value
+
+
+def _decode_visual(item: Any, where: str) -> VisualBase:
+    if not isinstance(item, dict):
+        raise InvalidScene(where, f"{kind_of(item)}, expected an object")
+    kind = member(item, "type", where, str)
+    if kind not in VISUALS:
+        raise InvalidScene(f"{where}.type", f"{kind[:80]!r}, expected one of {', '.join(VISUALS)}")
+    visual: VisualBase = _decode_object(VISUALS[kind], member(item, "visual", where), where)
+    return visual
+
+
+def _decode_object(known: type[SceneObject], item: Any, where: str) -> Any:
+    if not isinstance(item, dict):
+        raise InvalidScene(where, f"{kind_of(item)}, expected an object")
+    object_uuid = check_string(member(item, "uuid", where), f"{where}.uuid")
+    values = {
+        field.name: _decode_field(field, member(item, field.key, where), f"{where}.{field.key}")
+        for field in known.FIELDS
+    }
+    return known.from_values(values, object_uuid, where)
+
+
+def _decode_field(field: Field, value: Any, where: str) -> Any:
+    """The value of a field that is an object in JSON; the others are JSON's own, and `check_field` checks them."""
+    if isinstance(field.type, BufferType):
+        return _decode_transbuf(value, where)
+    if field.type is Texture:
+        return _decode_object(Texture, value, where)
+    return value
+
+
+def _decode_model_matrix(item: Any, where: str) -> TransBuf:
+    if not isinstance(item, dict):
+        raise InvalidScene(where, f"{kind_of(item)}, expected an object")
+    value = _decode_transbuf(member(item, "model_matrix", where), f"{where}.model_matrix")
+    return cast(TransBuf, ModelMatrix.check({"model_matrix": value}, where, wire=True)["model_matrix"])
+
+
+def _decode_buffer(fields: dict[str, Any], where: str) -> Buffer:
+    count = check_int(member(fields, "count", where), f"{where}.count", least=0)
+    buffer_type = buffer_type_named(member(fields, "buffer_type", where), f"{where}.buffer_type")
+    return Buffer.from_base64(member(fields, "data_base64", where), buffer_type, count, f"{where}.data_base64")
+
+
+def _decode_chain(fields: dict[str, Any], where: str) -> TransformChain:
+    try:
+        return TransformChain.deserialize(fields)
+    except InvalidScene as exc:
+        raise exc.inside(where) from exc
+
+
+_TRANSBUFS: dict[str, Callable[[dict[str, Any], str], TransBuf]] = {
+    "buffer": _decode_buffer,
+    "transform_chain": _decode_chain,
+}
+
+
+def _decode_transbuf(value: Any, where: str) -> TransBuf:
+    if not isinstance(value, dict):
+        raise InvalidScene(where, f"{kind_of(value)}, expected an object with type and transBuf")
+    kind = member(value, "type", where, str)
+    if kind not in _TRANSBUFS:
+        raise InvalidScene(f"{where}.type", f"{kind[:80]!r}, expected one of {', '.join(_TRANSBUFS)}")
+    return _TRANSBUFS[kind](member(value, "transBuf", where, dict), where)
