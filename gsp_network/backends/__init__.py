@@ -1,0 +1,56 @@
+"""The backends by renderer name, each loaded on first use, so that a server without one of them still starts."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import threading
+from typing import Any
+
+from ..errors import RendererUnavailable
+from .base import Backend, Drawing, prepare
+
+__all__ = ["BACKENDS", "Backend", "Drawing", "backend", "prepare", "why_not"]
+
+BACKENDS = {"matplotlib": (".matplotlib_backend", "MatplotlibBackend")}
+"""Renderer name -> (module, class)."""
+
+_instances: dict[str, Backend] = {}
+_lock = threading.Lock()
+
+
+def why_not(name: str) -> str:
+    """Why this process cannot draw with that renderer; empty where it can, as far as can be told without loading it."""
+    if name not in BACKENDS:
+        return f"this version of gsp_network does not draw with {name} yet, use one of {', '.join(BACKENDS)}"
+    if importlib.util.find_spec(name) is None:
+        return f"{name} is not installed on the server, install it with: pip install {name}"
+    return ""
+
+
+@functools.cache
+def version(name: str) -> str:
+    """Version of a renderer's library, found without loading it; "unknown" where it carries no metadata."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def backend(name: str) -> Backend:
+    """The process's one backend of that name.
+
+    Raises:
+        RendererUnavailable: it cannot be used here; the message says why.
+    """
+    reason = why_not(name)
+    if reason:
+        raise RendererUnavailable(f"renderer_name: {reason}")
+    with _lock:
+        if name not in _instances:
+            module, class_name = BACKENDS[name]
+            made: Any = getattr(importlib.import_module(module, __name__), class_name)
+            _instances[name] = made()
+        return _instances[name]

@@ -1,0 +1,362 @@
+"""Draws scenes with Matplotlib's Agg renderer: artists on a bare figure, no pyplot, no Axes.
+
+GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> LineCollection; texts -> Text;
+image -> BboxImage. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame with its
+artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show.
+
+Agg draws in px with the origin at the bottom left, as `Drawing.pixels` has them, so that artists need no transform.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from functools import cache, lru_cache
+from typing import Any, Callable, Hashable, Optional, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib import font_manager
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from matplotlib.image import BboxImage
+from matplotlib.path import Path
+from matplotlib.text import Text
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
+
+from ..errors import InvalidScene
+from ..scene.groups import vertex_order
+from ..scene.objects import Canvas
+from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
+from .base import Backend, Drawing
+
+logger = logging.getLogger(__name__)
+
+CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND: "round"}
+JOINS = {JoinStyle.MITER: "miter", JoinStyle.BEVEL: "bevel", JoinStyle.ROUND: "round"}
+INTERPOLATIONS = {ImageInterpolation.LINEAR: "bilinear", ImageInterpolation.NEAREST: "nearest"}
+
+# Canvases in turn, as a figure and its preview, keep their artists; a sheet holds 4 bytes a pixel: 64 MiB in all.
+KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
+
+# Matplotlib 3.5 calls it transOffset.
+OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
+
+
+# Beyond any canvas, in pt: Agg takes for ever to flatten an outline of 1e19 px, and draws nothing at all beyond.
+LONGEST = 1e6
+
+
+class LiteralText(Text):
+    """A string that is drawn as it is: no formula in it, no TeX."""
+
+    def _preprocess_math(self, s: str) -> tuple[str, bool]:
+        return s, False
+
+
+class Sheet:
+    """One canvas's figure and pixel buffer, with the artists of the frame before.
+
+    Attributes:
+        figure: gives the artists their dpi; it is never drawn itself.
+        renderer: Agg on a buffer of exactly the canvas's size.
+        pixels: that buffer, (height, width, 4) uint8, first row on top.
+        math_text: draw formulas in strings.
+    """
+
+    def __init__(self, width: int, height: int, dpi: float) -> None:
+        self.figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
+        self.renderer = RendererAgg(width, height, dpi)
+        self.pixels: np.ndarray[Any, Any] = np.asarray(self.renderer.buffer_rgba())
+        self.math_text = False
+        self._artists: dict[Hashable, list[Any]] = {}
+
+    def draw(self, drawings: Sequence[Drawing]) -> np.ndarray[Any, Any]:
+        """Draw a frame on white; returns a copy of it, (height, width, 3)."""
+        self.pixels[:] = 255
+        kept, self._artists = self._artists, {}
+        for drawing in drawings:
+            self._artists[drawing.key] = DRAW[drawing.kind](drawing, kept.get(drawing.key, []), self)
+        picture: np.ndarray[Any, Any] = self.pixels[..., :3].copy()
+        return picture
+
+    def put(self, artist: Artist, drawing: Drawing, last_px: int = 0) -> None:
+        """Draw one artist, clipped to the drawing's viewport.
+
+        `last_px` is 1 for images: Agg counts the clip box's right column and lower row in when it copies texels.
+        """
+        if artist.figure is None:
+            artist.set_figure(self.figure)
+            artist.set_transform(IdentityTransform())
+        x, y, width, height = (getattr(drawing.viewport, f"get_{side}")() for side in ("x", "y", "width", "height"))
+        artist.set_clip_box(Bbox.from_bounds(x, y + last_px, width - last_px, height - last_px))
+        artist.draw(self.renderer)
+
+
+class MatplotlibBackend(Backend):
+    """Draws with Agg; safe to call from several threads, one frame at a time."""
+
+    def __init__(self) -> None:
+        self._sheets: OrderedDict[tuple[int, int, float], Sheet] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def render(self, canvas: Canvas, drawings: Sequence[Drawing], math_text: bool = False) -> np.ndarray[Any, Any]:
+        """See `Backend.render`."""
+        size = (canvas.get_width(), canvas.get_height(), canvas.get_dpi())
+        with self._lock:
+            sheet = self._sheets.pop(size) if size in self._sheets else Sheet(*size)
+            sheet.math_text = math_text
+            pixels = sheet.draw(drawings)
+            self._sheets[size] = sheet  # only a sheet whose frame succeeded is kept
+            while (
+                len(self._sheets) > KEPT_SHEETS
+                or sum(width * height for width, height, _ in self._sheets) > KEPT_PIXELS
+            ):
+                self._sheets.popitem(last=False)
+        return pixels
+
+
+# ---------------------------------------------------------------- one function a visual
+# Each takes the drawing, the artists that it returned for the same visual in the last frame, and the sheet.
+
+
+def _colors(rgba8: np.ndarray[Any, Any]) -> Any:
+    return rgba8 / 255.0
+
+
+def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """Points and markers: `shape`, of size 1 around the origin, at every visible vertex."""
+    artist: Any = (
+        kept[0]
+        if kept
+        else PathCollection([shape], offsets=np.empty((0, 2)), **{OFFSET_TRANSFORM: IdentityTransform()})
+    )
+    fields, shown = drawing.fields, drawing.visible
+    artist.set_paths([shape])
+    artist.set_offsets(drawing.pixels[shown])
+    artist.set_sizes(np.minimum(fields["sizes"][shown], LONGEST**2), drawing.dpi)
+    artist.set_facecolors(_colors(fields["face_colors"][shown]))
+    artist.set_edgecolors(_colors(fields["edge_colors"][shown]))
+    artist.set_linewidths(np.minimum(fields["edge_widths"][shown], LONGEST))
+    artist.set_antialiased(True)
+    if shown.any():
+        sheet.put(artist, drawing)
+    return [artist]
+
+
+def draw_points(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """Discs whose diameter is sqrt(size) pt, as Matplotlib's scatter draws them."""
+    return _draw_shapes(marker_shape(MarkerShape.disc), drawing, kept, sheet)
+
+
+def draw_markers(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """As points, in other shapes."""
+    return _draw_shapes(marker_shape(drawing.fields["marker_shape"]), drawing, kept, sheet)
+
+
+@cache
+def marker_shape(shape: MarkerShape) -> Path:
+    """A marker's outline in a square of side 1 around the origin."""
+    if shape is MarkerShape.disc:
+        return Path.unit_circle().transformed(Affine2D().scale(0.5))
+    if shape is MarkerShape.square:
+        return Path.unit_rectangle().transformed(Affine2D().translate(-0.5, -0.5))
+    # The club is a glyph of the font that Matplotlib brings: its outline, centred, its longer side made 1.
+    font = font_manager.FontProperties(fname=matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf")
+    glyph = TextPath((0, 0), "\N{BLACK CLUB SUIT}", prop=font)
+    box = glyph.get_extents()
+    return glyph.transformed(
+        Affine2D().translate(-(box.x0 + box.x1) / 2, -(box.y0 + box.y1) / 2).scale(1 / max(box.width, box.height))
+    )
+
+
+# A disc of 1 px diameter covers pi/4 of its pixel; Agg counts that as 199 of 255.
+DOT_COVERAGE = 199 / 255
+
+
+def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """Dots of one pixel, blended onto the buffer in order, in one pass and without an artist.
+
+    Where several dots fall on one pixel, each lets through 1 - alpha of what lies below. With s the running sum of
+    log(1 - alpha), what covers dot i is exp(s at the pixel's last dot - s at i).
+    """
+    order, group = vertex_order(drawing.fields["groups"], len(drawing.pixels))
+    height, width = sheet.pixels.shape[:2]
+    x, y = np.clip(drawing.pixels, -1e9, 1e9)[order].T
+    column, row = np.floor(x + 0.5).astype(np.int64), np.floor(height - y + 0.5).astype(np.int64)
+    viewport = drawing.viewport
+    left, bottom = viewport.get_x(), height - viewport.get_y()
+    shown = drawing.visible[order] & (column >= max(left, 0)) & (column < min(left + viewport.get_width(), width))
+    shown &= (row >= max(bottom - viewport.get_height(), 0)) & (row < min(bottom, height))
+    color = drawing.fields["colors"][group[shown]]
+    place = row[shown] * width + column[shown]
+    by_place = np.argsort(place, kind="stable")
+    place, color = place[by_place], color[by_place].astype(np.float64)
+    alpha = color[:, 3] * (DOT_COVERAGE / 255.0)
+    through = np.cumsum(np.log1p(-alpha))
+    last = np.flatnonzero(np.append(np.diff(place) != 0, True)) if len(place) else np.empty(0, np.intp)
+    count = np.diff(last, prepend=-1)
+    covered = np.exp(np.repeat(through[last], count) - through)
+    remaining = np.exp(np.diff(through[last], prepend=0.0))
+    flat = sheet.pixels.reshape(-1, 4)
+    place_of = np.repeat(np.arange(len(last)), count)
+    for channel in range(3):
+        light = np.bincount(place_of, color[:, channel] * alpha * covered, len(last))
+        flat[place[last], channel] = np.rint(light + flat[place[last], channel] * remaining).astype(np.uint8)
+    return []
+
+
+def draw_segments(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """One line a pair of vertices; none where an end is not visible."""
+    fields = drawing.fields
+    shown = drawing.visible.reshape(-1, 2).all(axis=1)
+    lines = drawing.pixels.reshape(-1, 2, 2)[shown]
+    return _draw_lines(
+        lines,
+        fields["colors"][shown],
+        fields["line_widths"][shown],
+        fields["cap_style"],
+        JoinStyle.ROUND,
+        drawing,
+        kept,
+        sheet,
+    )
+
+
+def draw_paths(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """Pieces of one colour and width that follow each other are one line with joins; the others are lines of their own."""
+    fields, pixels = drawing.fields, drawing.pixels
+    colors, widths = fields["colors"], fields["line_widths"]
+    ends = np.cumsum(fields["path_sizes"], dtype=np.int64)
+    piece = np.ones(len(pixels), bool)  # whether a piece starts at this vertex
+    piece[ends[fields["path_sizes"] > 0] - 1] = False
+    piece[:-1] &= drawing.visible[:-1] & drawing.visible[1:]
+    first = piece.copy()
+    first[1:] &= ~(piece[:-1] & (colors[1:] == colors[:-1]).all(axis=1) & (widths[1:] == widths[:-1]))
+    last = piece.copy()
+    last[:-1] &= ~piece[1:] | first[1:]
+    starts, stops = np.flatnonzero(first), np.flatnonzero(last) + 2
+    lines = [pixels[start:stop] for start, stop in zip(starts, stops)]
+    return _draw_lines(
+        lines, colors[starts], widths[starts], fields["cap_style"], fields["join_style"], drawing, kept, sheet
+    )
+
+
+def _draw_lines(
+    lines: Any,
+    colors: Any,
+    widths: Any,
+    cap: CapStyle,
+    join: JoinStyle,
+    drawing: Drawing,
+    kept: list[Any],
+    sheet: Sheet,
+) -> list[Any]:
+    artist: Any = kept[0] if kept else LineCollection([])
+    artist.set_segments(lines)
+    artist.set_color(_colors(colors))
+    artist.set_linewidths(np.minimum(widths, LONGEST))
+    artist.set_capstyle(CAPS[cap])
+    artist.set_joinstyle(JOINS[join])
+    artist.set_antialiased(True)
+    if len(lines):
+        sheet.put(artist, drawing)
+    return [artist]
+
+
+def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """One artist a string, laid so that the anchor of the upright box around the rotated text lies at the vertex."""
+    fields = drawing.fields
+    family = known_family(fields["font_name"])
+    text_class = Text if sheet.math_text else LiteralText
+    artists = []
+    for index, string in enumerate(fields["strings"]):
+        artist = kept[index] if index < len(kept) and type(kept[index]) is text_class else text_class()
+        artists.append(artist)
+        # Below half a pixel FreeType has no glyph to give, and nothing would be seen.
+        if not drawing.visible[index] or not string or fields["font_sizes"][index] * drawing.dpi / 72 < 0.5:
+            continue
+        anchor = fields["anchors"][index].astype(float)
+        artist.update(
+            {
+                "text": string,
+                "fontfamily": [family, FALLBACK_FONT],
+                "fontsize": float(fields["font_sizes"][index]),
+                "color": _colors(fields["colors"][index]),
+                "rotation": float(np.degrees(fields["angles"][index], dtype=np.float64)),
+                "horizontalalignment": "left",
+                "verticalalignment": "bottom",
+                "multialignment": ("left", "center", "right")[int(np.rint(anchor[0])) + 1],
+                "usetex": False,
+                "clip_on": True,
+                "position": (0.0, 0.0),
+            }
+        )
+        artist.set_figure(sheet.figure)
+        artist.set_transform(IdentityTransform())
+        try:
+            box = artist.get_window_extent(sheet.renderer)
+            artist.set_position(drawing.pixels[index] - box.size * (anchor + 1) / 2)
+            sheet.put(artist, drawing)
+        except ValueError as exc:  # Matplotlib's word for a formula that it cannot read
+            raise InvalidScene(f"{drawing.where}.texts[{index}]", "not a formula that Matplotlib can read") from exc
+    return artists
+
+
+FALLBACK_FONT = "DejaVu Sans"
+
+
+@lru_cache(maxsize=256)
+def known_family(name: str) -> str:
+    """`name` where Matplotlib has a font of that family, or it is a generic family; else DejaVu Sans, said once in the log."""
+    families = {entry.name.lower() for entry in font_manager.fontManager.ttflist} | {
+        "serif",
+        "sans-serif",
+        "monospace",
+        "cursive",
+        "fantasy",
+    }
+    if name.lower() in families:
+        return name
+    logger.warning("no font family %r here, drawing in %s", name[:80], FALLBACK_FONT)
+    return FALLBACK_FONT
+
+
+class SceneImage(BboxImage):
+    """An image in a box given in px."""
+
+    box = Bbox.unit()
+
+    def get_window_extent(self, renderer: Optional[Any] = None) -> Bbox:
+        """The box."""
+        return self.box
+
+
+def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    """The texture in its rectangle, resampled by Matplotlib."""
+    artist: Any = kept[0] if kept else SceneImage(Bbox.unit(), origin="upper", resample=False)
+    viewport, fields = drawing.viewport, drawing.fields
+    left, right, bottom, top = fields["image_extent"]
+    scale = np.array([viewport.get_width(), viewport.get_height()]) / 2.0
+    artist.box = Bbox(drawing.pixels[0] + np.array([[left, bottom], [right, top]]) * scale)
+    artist.set_data(fields["texture"])
+    artist.set_interpolation(INTERPOLATIONS[fields["image_interpolation"]])
+    if drawing.visible[0] and left != right and bottom != top:
+        sheet.put(artist, drawing, last_px=1)
+    return [artist]
+
+
+DRAW: dict[str, Callable[[Drawing, list[Any], Sheet], list[Any]]] = {
+    "points": draw_points,
+    "markers": draw_markers,
+    "pixels": draw_pixels,
+    "segments": draw_segments,
+    "paths": draw_paths,
+    "texts": draw_texts,
+    "image": draw_image,
+}
+"""The draw function of each visual, by its name in `VISUALS`."""

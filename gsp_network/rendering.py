@@ -1,0 +1,157 @@
+"""From the body of a request to a picture: the one function that a thread, a worker process or a cluster runs."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any, Optional
+
+import numpy as np
+
+from .backends import backend, prepare
+from .codec import Scene, check_renderer_name, decode_scene, default_renderer_name
+from .errors import InvalidScene, LimitExceeded
+from .scene.buffers import Buffer
+from .scene.objects import ModelMatrix, SceneObject, is_chain, item_count
+from .settings import Limits
+
+DEFAULT_LIMITS = Limits()
+
+
+def render_payload(
+    body: bytes,
+    header_renderer: Optional[str] = None,
+    default_renderer: Optional[str] = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> bytes:
+    """The picture that a request asks for.
+
+    Args:
+        body: a scene as JSON, see `codec`.
+        header_renderer: the renderer that the request's header names, or None.
+        default_renderer: who draws where neither header nor body names one; None: see `codec.default_renderer_name`.
+        limits: how large a scene may be.
+    Returns:
+        PNG (ISO/IEC 15948), RGB, of exactly the canvas's size.
+    Raises:
+        MalformedBody, InvalidScene, LimitExceeded, UnsupportedTransform, RendererUnavailable: see `errors`.
+    """
+    scene = decode_scene(body, limits.max_depth)
+    if header_renderer is not None:
+        check_renderer_name(header_renderer, "header GSP-Renderer")
+        if scene.renderer_name not in (None, header_renderer):
+            raise InvalidScene(
+                "renderer_name", f"{scene.renderer_name!r}, but the header GSP-Renderer says {header_renderer!r}"
+            )
+        scene = replace(scene, renderer_name=header_renderer)
+    if scene.renderer_name is None:
+        scene = replace(scene, renderer_name=default_renderer)
+    return render_scene(scene, limits)
+
+
+def render_scene(scene: Scene, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The picture of a scene, as `render_payload` gives it."""
+    drawer = backend(scene.renderer_name or default_renderer_name())
+    check_canvas(scene, limits)
+    resolved = run_chains(scene)
+    check_limits(resolved, limits)
+    return encode_png(drawer.render(resolved.canvas, prepare(resolved), limits.math_text))
+
+
+def encode_png(pixels: np.ndarray[Any, Any]) -> bytes:
+    """(height, width, 3) uint8 as PNG; zlib level 1, since a frame is sent once and seen once."""
+    from PIL import Image  # a worker that refuses a scene never needs it
+
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format="PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def run_chains(scene: Scene) -> Scene:
+    """The scene with every transform chain replaced by the buffer it yields, checked as any buffer is.
+
+    Raises:
+        InvalidScene: a chain fails, or yields what does not fit its field.
+    """
+    matrices = []
+    for index, matrix in enumerate(scene.model_matrices):
+        where = f"model_matrices[{index}]"
+        values = {"model_matrix": _run(matrix, f"{where}.model_matrix")}
+        matrices.append(ModelMatrix.check(values, where, wire=True)["model_matrix"] if is_chain(matrix) else matrix)
+    visuals = tuple(_run_object(visual, f"visuals[{index}]") for index, visual in enumerate(scene.visuals))
+    cameras = tuple(_run_object(camera, f"cameras[{index}]") for index, camera in enumerate(scene.cameras))
+    return replace(scene, visuals=visuals, model_matrices=tuple(matrices), cameras=cameras)
+
+
+def _run_object(item: Any, where: str) -> Any:
+    values = {}
+    changed = False
+    for field in item.FIELDS:
+        value = getattr(item, f"get_{field.name}")()
+        values[field.name] = (
+            _run_object(value, f"{where}.{field.key}")
+            if isinstance(value, SceneObject)
+            else _run(value, f"{where}.{field.key}")
+        )
+        changed = changed or values[field.name] is not value
+    return item.from_values(values, item.get_uuid(), where) if changed else item
+
+
+def _run(value: Any, where: str) -> Any:
+    if not is_chain(value):
+        return value
+    try:
+        return value.run()
+    except InvalidScene as exc:
+        raise exc.inside(where) from exc
+
+
+def check_canvas(scene: Scene, limits: Limits) -> None:
+    """Refuse a canvas over a limit.
+
+    Raises:
+        LimitExceeded: naming the place and the setting.
+    """
+    canvas = scene.canvas
+    width, height = canvas.get_width(), canvas.get_height()
+    _at_most("canvas.width", width, "max_canvas_side", limits, "px")
+    _at_most("canvas.height", height, "max_canvas_side", limits, "px")
+    _at_most("canvas", width * height, "max_canvas_pixels", limits, "px in all")
+    _at_most("canvas.dpi", canvas.get_dpi(), "max_dpi", limits, "dpi")
+
+
+def check_limits(scene: Scene, limits: Limits) -> None:
+    """Refuse a scene over a limit, the canvas aside.
+
+    Raises:
+        LimitExceeded: naming the place and the setting.
+    """
+    _at_most(
+        "viewports",
+        len({viewport.get_uuid() for viewport in scene.viewports}),
+        "max_viewports",
+        limits,
+        "different viewports",
+    )
+    _at_most("visuals", len(scene.visuals), "max_visuals", limits, "items")
+    vertices = characters = 0
+    for index, visual in enumerate(scene.visuals):
+        for field in visual.FIELDS:
+            value, where = getattr(visual, f"get_{field.name}")(), f"visuals[{index}].{field.key}"
+            if field is visual.position_field():
+                vertices += item_count(value)
+                _at_most(where, vertices, "max_vertices", limits, "vertices so far")
+            elif field.type == "strings":
+                for number, string in enumerate(value):
+                    _at_most(f"{where}[{number}]", len(string), "max_string_chars", limits, "characters")
+                    _at_most(f"{where}[{number}]", string.count("\n") + 1, "max_string_lines", limits, "lines")
+                    characters += len(string)
+                _at_most(where, characters, "max_text_chars", limits, "characters so far")
+            elif field.name == "font_sizes" and isinstance(value, Buffer) and value.get_count():
+                _at_most(where, float(value.to_numpy().max()), "max_font_size", limits, "pt")
+
+
+def _at_most(where: str, found: float, name: str, limits: Limits, unit: str) -> None:
+    most = getattr(limits, name)
+    if found > most:
+        raise LimitExceeded(where, f"{found} {unit}, expected at most {most}", name)
