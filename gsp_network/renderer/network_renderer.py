@@ -1,0 +1,179 @@
+"""NetworkRenderer: looks like a local renderer, draws on a server."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from typing import TYPE_CHECKING, Any, Literal, Optional, Sequence, TypedDict
+
+from ..codec import RENDERER_HEADER, build_payload, check_renderer_name, default_renderer_name, encode_scene
+from ..errors import GspNetworkError
+from ..scene.contracts import RendererBase
+from ..transport import Transport, picture_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+
+def _inches(pixels: int, dpi: float) -> float:
+    """A length that Matplotlib takes for exactly so many pixels: up to 3.9 it rounds down what 200 / 97 * 97 comes to."""
+    inches = pixels / dpi
+    return inches if inches * dpi >= pixels else math.nextafter(inches, math.inf)
+
+
+class NetworkPayload(TypedDict):
+    """A request's document: who shall draw, and what."""
+
+    renderer_name: str
+    data: dict[str, Any]
+
+
+class NetworkRenderer(RendererBase):
+    """Draws scenes on a server; returns the pictures and shows them in a Matplotlib figure.
+
+    `render` alone needs neither a display nor Matplotlib: the figure is made on first need, by `show` or `get_mpl_figure`.
+
+    Args:
+        canvas: size and resolution of the pictures; a Canvas of ours or of an installed GSP_API.
+        server_base_url: where the server answers, ``http://127.0.0.1:5000``.
+        remote_renderer_name: who draws there. None: what the environment variable GSP_REMOTE_RENDERER says, else "matplotlib".
+        timeout: seconds for a whole request.
+    Raises:
+        InvalidScene: a URL, renderer name or timeout that is none.
+    """
+
+    def __init__(
+        self,
+        canvas: Any,
+        server_base_url: str,
+        remote_renderer_name: Optional[Literal["matplotlib", "datoviz"]] = None,
+        *,
+        timeout: float = 60.0,
+    ) -> None:
+        self._canvas = canvas
+        self._renderer_name = (
+            default_renderer_name()
+            if remote_renderer_name is None
+            else check_renderer_name(remote_renderer_name, "remote_renderer_name")
+        )
+        self._transport = Transport(server_base_url, timeout)
+        self._picture: Optional[bytes] = None
+        self._figure: Optional[Figure] = None
+        self._image: Optional[AxesImage] = None
+        self._closed = False
+
+    def get_canvas(self) -> Any:
+        """The canvas that it was made with."""
+        return self._canvas
+
+    def get_remote_renderer_name(self) -> str:
+        """Who draws on the server."""
+        return self._renderer_name
+
+    def get_payload(
+        self, viewports: Sequence[Any], visuals: Sequence[Any], model_matrices: Sequence[Any], cameras: Sequence[Any]
+    ) -> NetworkPayload:
+        """The document that `render` would send."""
+        data = build_payload(self._canvas, viewports, visuals, model_matrices, cameras)["data"]
+        return {"renderer_name": self._renderer_name, "data": data}
+
+    def render(
+        self, viewports: Sequence[Any], visuals: Sequence[Any], model_matrices: Sequence[Any], cameras: Sequence[Any]
+    ) -> bytes:
+        """Draw visual i in viewport i, with model matrix i, through camera i, in this order.
+
+        Args:
+            viewports, visuals, cameras: scene objects of ours or of an installed GSP_API.
+            model_matrices: one mat4 each: Buffer, TransformChain or numpy array (4, 4).
+        Returns:
+            The picture as PNG; the figure shows it too, where there is one.
+        Raises:
+            InvalidScene: the lists do not make a scene.
+            ServerUnreachable, DeadlineExceeded, BadResponse: no picture came.
+            ServerError: the server refused; the error holds its reason.
+            GspNetworkError: the renderer is closed.
+        """
+        if self._closed:
+            raise GspNetworkError("this NetworkRenderer is closed; make a new one")
+        body = encode_scene(self._canvas, viewports, visuals, model_matrices, cameras, self._renderer_name)
+        headers = {"Content-Type": "application/json", "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
+        self._picture = picture_of(self._transport.post("/render", body, headers), self._transport.base_url)
+        if self._figure is not None:
+            self._update(self._figure)
+        return self._picture
+
+    def get_mpl_figure(self) -> Figure:
+        """The pyplot figure that shows the pictures: of the canvas's size at its dpi, one borderless axes; made on first call."""
+        from matplotlib import pyplot
+
+        if self._closed:
+            raise GspNetworkError("this NetworkRenderer is closed; make a new one")
+        if self._figure is not None and not pyplot.fignum_exists(self._figure.number):
+            self._figure = self._image = None  # its window was closed
+        if self._figure is None:
+            width, height, dpi = self._canvas.get_width(), self._canvas.get_height(), self._canvas.get_dpi()
+            figure = pyplot.figure(figsize=(_inches(width, dpi), _inches(height, dpi)), dpi=dpi, facecolor="white")
+            axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+            axes.set_axis_off()
+            self._figure = figure
+            self._update(figure)
+        return self._figure
+
+    def _update(self, figure: Figure) -> None:
+        """Show the picture, or white where there is none; decoded only now."""
+        axes = figure.axes[0]
+        if self._picture is None:
+            if self._image is not None:
+                self._image.remove()
+                self._image = None
+        else:
+            from matplotlib.image import imread
+
+            pixels = imread(io.BytesIO(self._picture), format="png")
+            if self._image is None:
+                self._image = axes.imshow(
+                    pixels, aspect="auto", origin="upper", interpolation="nearest", extent=(0.0, 1.0, 0.0, 1.0)
+                )
+                # Within the axes by less than a pixel's rounding error: an image wider than 200.0 px is drawn on 201.
+                axes.set_xlim(0.0, 1.0 + 1e-9)
+                axes.set_ylim(0.0, 1.0 + 1e-9)
+            else:
+                self._image.set_data(pixels)
+        figure.canvas.draw_idle()
+
+    def show(self) -> None:
+        """Show the last picture and wait until its window is closed; returns at once when GSP_TEST=True is in the environment."""
+        if os.environ.get("GSP_TEST") == "True":
+            return
+        from matplotlib import pyplot
+
+        self.get_mpl_figure()
+        pyplot.show(block=True)
+
+    def clear(self) -> None:
+        """Forget the last picture; the figure turns white."""
+        self._picture = None
+        if self._figure is not None:
+            self._update(self._figure)
+
+    def close(self) -> None:
+        """Close the connections and the figure; a second time does nothing."""
+        self._closed = True
+        self._transport.close()
+        if self._figure is not None:
+            from matplotlib import pyplot
+
+            pyplot.close(self._figure)
+            self._figure = self._image = None
+
+    def __enter__(self) -> NetworkRenderer:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _repr_png_(self) -> Optional[bytes]:
+        """The last picture, for notebooks."""
+        return self._picture
