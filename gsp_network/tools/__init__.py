@@ -1,0 +1,1 @@
+"""Command lines: ``python -m gsp_network.tools.NAME``."""
