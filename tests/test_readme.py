@@ -1,0 +1,136 @@
+"""README: its tables are the code's, and what it tells people to paste runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from gsp_network import Points
+from gsp_network.settings import Settings, markdown_table
+from gsp_network.tools import reference
+from gsp_network.transport import png_fault
+
+from .scenes import body_of, points, run_server
+from .support import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:5000"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.S | re.M)
+
+
+class TestReadme(unittest.TestCase):
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+
+    def test_tables(self) -> None:
+        """The reference tables are those that the code makes."""
+        self.assertIn(reference.scene_table(), README)
+        self.assertIn(markdown_table(), README)
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(reference.main([]), 0)
+        self.assertIn(reference.scene_table(), out.getvalue())
+        self.assertIn(markdown_table(), out.getvalue())
+        self.assertEqual(reference.scene_table().count(Points.field("sizes").doc), 2)
+
+    def test_python_blocks(self) -> None:
+        """Every block of Python runs, one after the other, against a server at the address that README names."""
+        self.assertGreaterEqual(len(blocks("python")), 5)
+        printed = io.StringIO()
+        before = os.getcwd()
+        os.chdir(self.folder)
+        self.addCleanup(os.chdir, before)
+        names: dict = {}
+        with run_server() as server, contextlib.redirect_stdout(printed):
+            for block in blocks("python"):
+                exec(compile(block.replace(ADDRESS, server.url), "README.md", "exec"), names)
+        self.assertEqual(png_fault((self.folder / "points.png").read_bytes()), "")
+        self.assertIn("Points.sizes: 2 items, expected 500", printed.getvalue())
+        self.assertRegex(printed.getvalue(), r"422 canvas\.width max_canvas_side [0-9a-f]{32}")
+        self.assertRegex(printed.getvalue(), r"\d+ bytes in, \d+ bytes out")
+
+    def test_commands(self) -> None:
+        """Every command line is one that a test or .ci/run runs; those of this package run here as they stand."""
+        lines = [line for block in blocks("sh") for line in block.splitlines()]
+        by_ci = [line for line in lines if re.match(r"python3 -m venv|pip install|\.venv/bin/pip", line)]
+        self.assertEqual(len(by_ci), 3, by_ci)
+        for mark in ("examples/quickstart.py", "unittest", "--no-deps"):
+            self.assertEqual(sum(mark in line for line in by_ci), 1)
+            self.assertIn(mark, (ROOT / ".ci" / "run").read_text())
+        (self.folder / "scene.json").write_bytes(body_of(points((0, 0, 0))))
+        rest = [line for line in lines if line not in by_ci]
+        self.assertEqual(len(rest), 3, rest)
+        for line in rest:
+            with self.subTest(line=line):
+                if line.startswith("curl"):
+                    self.run_curl(line)
+                elif line.endswith("gsp_network.server"):
+                    self.run_server_line(line)
+                else:
+                    self.run_line(line)
+                    self.assertEqual(png_fault((self.folder / "again.png").read_bytes()), "")
+
+    def run_line(self, line: str) -> None:
+        command = line.replace(".venv/bin/python", f'"{sys.executable}"')
+        done = subprocess.run(
+            command,
+            shell=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+
+    def run_curl(self, line: str) -> None:
+        if shutil.which("curl") is None:
+            self.skipTest("curl is not installed")
+        with run_server() as server:
+            self.assertIn(ADDRESS, line)
+            self.run_line(line.replace(ADDRESS, server.url))
+        self.assertEqual(png_fault((self.folder / "scene.png").read_bytes()), "")
+
+    def run_server_line(self, line: str) -> None:
+        self.assertEqual(f"http://{Settings.host}:{Settings.port}", ADDRESS)
+        command = [sys.executable, *line.split()[1:], "--port", "0"]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=dict(os.environ)
+        )
+        said = process.stdout.readline()  # type: ignore[union-attr]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertIn("serves on http://127.0.0.1:", said)
+        self.assertEqual(process.returncode, 0)
+
+    def test_links_and_picture(self) -> None:
+        """Files that README points to are there, and the picture is the quickstart's."""
+        for target in re.findall(r"\]\(([^)#]+)\)", README):
+            self.assertTrue((ROOT / target).is_file(), target)
+        shutil.copytree(ROOT / "examples", self.folder / "examples", ignore=shutil.ignore_patterns("output", "*.png"))
+        self.run_line(".venv/bin/python examples/quickstart.py")
+        drawn = (self.folder / "quickstart.png").read_bytes()
+        self.assertEqual(drawn[16:24], (ROOT / "examples" / "quickstart.png").read_bytes()[16:24])
+
+    def test_rooms(self) -> None:
+        """Every module of the package stands in the table of rooms, and every room there exists."""
+        rooms = README.split("| room | what is there |")[1]
+        named = set(re.findall(r"`([a-z_]+(?:\.py|/))`", rooms.split("\n\n")[0]))
+        package = ROOT / "gsp_network"
+        found = {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
+        found |= {path.parent.name + "/" for path in package.glob("*/__init__.py")}
+        self.assertEqual(named, found)
