@@ -1,0 +1,1 @@
+"""Benchmarks, run by hand; they print ratios measured side by side in one run."""
