@@ -198,11 +198,9 @@ def decode_scene(body: bytes, max_depth: int = MAX_DEPTH) -> Scene:
         UnsupportedTransform: a chain has a link that is not registered in this process.
     """
     document = _parse(body, max_depth)
-    if not isinstance(document, dict):
-        raise InvalidScene("body", f"{kind_of(document)}, expected an object with renderer_name and data")
+    data = member(document, "data", "", dict)
     name = document.get("renderer_name")
     renderer_name = None if name is None else check_renderer_name(name)
-    data = member(document, "data", "", dict)
     canvas = _decode_object(Canvas, member(data, "canvas", ""), "canvas")
     lists = {name: member(data, name, "", list) for name in _LISTS}
     _check_lengths(lists)
@@ -263,8 +261,6 @@ def _number(text: str) -> float:
 
 
 def _decode_visual(item: Any, where: str) -> VisualBase:
-    if not isinstance(item, dict):
-        raise InvalidScene(where, f"{kind_of(item)}, expected an object")
     kind = member(item, "type", where, str)
     if kind not in VISUALS:
         raise InvalidScene(f"{where}.type", f"{kind[:80]!r}, expected one of {', '.join(VISUALS)}")
@@ -273,8 +269,6 @@ def _decode_visual(item: Any, where: str) -> VisualBase:
 
 
 def _decode_object(known: type[SceneObject], item: Any, where: str) -> Any:
-    if not isinstance(item, dict):
-        raise InvalidScene(where, f"{kind_of(item)}, expected an object")
     object_uuid = check_string(member(item, "uuid", where), f"{where}.uuid")
     values = {
         field.name: _decode_field(field, member(item, field.key, where), f"{where}.{field.key}")
@@ -293,8 +287,6 @@ def _decode_field(field: Field, value: Any, where: str) -> Any:
 
 
 def _decode_model_matrix(item: Any, where: str) -> TransBuf:
-    if not isinstance(item, dict):
-        raise InvalidScene(where, f"{kind_of(item)}, expected an object")
     value = _decode_transbuf(member(item, "model_matrix", where), f"{where}.model_matrix")
     return cast(TransBuf, ModelMatrix.check({"model_matrix": value}, where, wire=True)["model_matrix"])
 
@@ -319,8 +311,6 @@ _TRANSBUFS: dict[str, Callable[[dict[str, Any], str], TransBuf]] = {
 
 
 def _decode_transbuf(value: Any, where: str) -> TransBuf:
-    if not isinstance(value, dict):
-        raise InvalidScene(where, f"{kind_of(value)}, expected an object with type and transBuf")
     kind = member(value, "type", where, str)
     if kind not in _TRANSBUFS:
         raise InvalidScene(f"{where}.type", f"{kind[:80]!r}, expected one of {', '.join(_TRANSBUFS)}")

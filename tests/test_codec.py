@@ -487,7 +487,7 @@ REFUSED = [
         "points",
         "data.cameras[0].view_matrix",
         None,
-        "cameras[0].view_matrix: null, expected an object with type and transBuf",
+        "cameras[0].view_matrix: null, expected an object",
     ),
     ("points", "data.cameras[0].view_matrix", ONE_VERTEX, "cameras[0].view_matrix: buffer of vec3, expected mat4"),
     (
@@ -509,7 +509,7 @@ REFUSED = [
         "points",
         "data.model_matrices[0].model_matrix",
         [1, 0],
-        "model_matrices[0].model_matrix: list, expected an object with type and transBuf",
+        "model_matrices[0].model_matrix: list, expected an object",
     ),
     (
         "points",
@@ -546,7 +546,7 @@ REFUSED = [
     ("points", f"{V}.uuid", {}, "visuals[0].uuid: object, expected text"),
     # buffer
     ("points", f"{V}.sizes", GONE, "visuals[0].sizes: missing"),
-    ("points", f"{V}.sizes", [16.0], "visuals[0].sizes: list, expected an object with type and transBuf"),
+    ("points", f"{V}.sizes", [16.0], "visuals[0].sizes: list, expected an object"),
     ("points", f"{V}.sizes.type", GONE, "visuals[0].sizes.type: missing"),
     ("points", f"{V}.sizes.type", None, "visuals[0].sizes.type: null, expected text"),
     ("points", f"{V}.sizes.type", "chain", "visuals[0].sizes.type: 'chain', expected one of buffer, transform_chain"),
@@ -897,11 +897,11 @@ MALFORMED = [
 
 # (body, message) of documents that are JSON but no scene
 NO_SCENE = [
-    (b"[]", "body: list, expected an object with renderer_name and data"),
-    (b"null", "body: null, expected an object with renderer_name and data"),
-    (b"3", "body: int, expected an object with renderer_name and data"),
-    (b'"scene"', "body: text, expected an object with renderer_name and data"),
-    (b"true", "body: boolean, expected an object with renderer_name and data"),
+    (b"[]", "body: list, expected an object"),
+    (b"null", "body: null, expected an object"),
+    (b"3", "body: int, expected an object"),
+    (b'"scene"', "body: text, expected an object"),
+    (b"true", "body: boolean, expected an object"),
     (b"{}", "data: missing"),
     (small_body(CANVAS_JSON.replace(b"96.0", b"NaN")), "body: NaN is no finite number"),
     (small_body(CANVAS_JSON.replace(b"96.0", b"Infinity")), "body: Infinity is no finite number"),

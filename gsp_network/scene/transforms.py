@@ -179,14 +179,13 @@ class TransformChain:
         chain = TransformChain(count, None if name is None else buffer_type_named(name, "transform_chain.buffer_type"))
         for index, link in enumerate(member(fields, "links", "transform_chain", list)):
             where = f"transform_chain.links[{index}]"
-            if not isinstance(link, dict):
-                raise InvalidScene(where, f"{kind_of(link)}, expected an object")
+            name = member(link, "link_type", where, str)
             try:
-                chain.add(TransformRegistry.get_link_class(member(link, "link_type", "", str)).deserialize(link))
+                chain.add(TransformRegistry.get_link_class(name).deserialize(link))
             except InvalidScene as exc:
                 raise exc.inside(where) from exc
             except Exception as exc:  # a registered link is somebody else's code
-                raise InvalidScene(where, f"{link['link_type']} cannot be made of this: {type(exc).__name__}") from exc
+                raise InvalidScene(where, f"{name} cannot be made of this: {type(exc).__name__}") from exc
         return chain
 
     def is_fully_defined(self) -> bool:
@@ -208,8 +207,10 @@ TransBuf = Union[Buffer, TransformChain]
 _MISSING = object()
 
 
-def member(fields: dict[str, Any], name: str, where: str, kind: Optional[type] = None) -> Any:
-    """`fields[name]` of a JSON object, checked to be there and, where `kind` is given, of that type."""
+def member(fields: Any, name: str, where: str, kind: Optional[type] = None) -> Any:
+    """`fields[name]` of a JSON object at `where`, checked to be one, to have it and, where `kind` is given, its type."""
+    if not isinstance(fields, dict):
+        raise InvalidScene(where or "body", f"{kind_of(fields)}, expected an object")
     path = f"{where}.{name}" if where else name
     value = fields.get(name, _MISSING)
     if value is _MISSING:
