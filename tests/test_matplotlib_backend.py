@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import unittest
 
+import matplotlib
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, Paths, Points, Viewport
@@ -480,6 +481,29 @@ class TestImage(PictureCase):
 
 
 class TestKept(PictureCase):
+    def test_rc_params_do_not_show(self) -> None:
+        """A program's own Matplotlib settings do not change the pictures of a server inside it."""
+        visuals = [points((0, 0, 0), width=2.0), segment((-1, -0.5, 0), (1, -0.7, 0)), text("Hg", at=(0, 0.5, 0))]
+        before = draw(*visuals)
+        for name, value in (
+            ("path.sketch", (3.0, 100.0, 2.0)),
+            ("font.weight", "bold"),
+            ("font.style", "italic"),
+            ("font.size", 30.0),
+            ("font.family", "serif"),
+            ("text.color", "red"),
+            ("text.usetex", True),
+            ("lines.linewidth", 9.0),
+            ("lines.antialiased", False),
+            ("patch.antialiased", False),
+            ("figure.dpi", 300.0),
+            ("image.origin", "lower"),
+        ):
+            with self.subTest(name=name), matplotlib.rc_context({name: value}):
+                np.testing.assert_array_equal(draw(*visuals), before)
+                fresh = [points((0, 0, 0), width=2.0), segment((-1, -0.5, 0), (1, -0.7, 0)), text("Hg", at=(0, 0.5, 0))]
+                np.testing.assert_array_equal(draw(*fresh), before)
+
     def test_same_uuid_other_kind(self) -> None:
         """A visual that carries the uuid of one of another kind, as a careless client may send, is drawn as what it is."""
         disc, line = points((0, 0, 0)), segment((-1, 0, 0), (1, 0, 0))

@@ -84,14 +84,20 @@ class Sheet:
         picture: np.ndarray[Any, Any] = self.pixels[..., :3].copy()
         return picture
 
+    def adopt(self, artist: Artist) -> None:
+        """Give a new artist its figure, px as its units, and what it would otherwise take from the program's rcParams."""
+        if artist.figure is None:
+            artist.set_figure(self.figure)
+            artist.set_transform(IdentityTransform())
+            artist.set_sketch_params(None)
+            artist.set_path_effects([])
+
     def put(self, artist: Artist, drawing: Drawing, last_px: int = 0) -> None:
         """Draw one artist, clipped to the drawing's viewport.
 
         `last_px` is 1 for images: Agg counts the clip box's right column and lower row in when it copies texels.
         """
-        if artist.figure is None:
-            artist.set_figure(self.figure)
-            artist.set_transform(IdentityTransform())
+        self.adopt(artist)
         x, y, width, height = (getattr(drawing.viewport, f"get_{side}")() for side in ("x", "y", "width", "height"))
         artist.set_clip_box(Bbox.from_bounds(x, y + last_px, width - last_px, height - last_px))
         artist.draw(self.renderer)
@@ -292,12 +298,12 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
                 "verticalalignment": "bottom",
                 "multialignment": ("left", "center", "right")[int(np.rint(anchor[0])) + 1],
                 "usetex": False,
+                **PLAIN_FONT,
                 "clip_on": True,
                 "position": (0.0, 0.0),
             }
         )
-        artist.set_figure(sheet.figure)
-        artist.set_transform(IdentityTransform())
+        sheet.adopt(artist)
         try:
             box = artist.get_window_extent(sheet.renderer)
             artist.set_position(drawing.pixels[index] - box.size * (anchor + 1) / 2)
@@ -308,6 +314,14 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
 
 
 FALLBACK_FONT = "DejaVu Sans"
+PLAIN_FONT: dict[str, Any] = {
+    "fontweight": "normal",
+    "fontstyle": "normal",
+    "fontvariant": "normal",
+    "fontstretch": "normal",
+}
+if hasattr(Text, "set_antialiased"):  # Matplotlib 3.8
+    PLAIN_FONT["antialiased"] = True
 
 
 @lru_cache(maxsize=256)
