@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any, Callable, Optional, Sequence, cast
 
 from .errors import InvalidScene, MalformedBody
-from .scene.buffers import Buffer, BufferType, check_int, kind_of
+from .scene.buffers import Buffer, BufferType, check_bytes, check_int, kind_of
 from .scene.objects import (
     Camera,
     Canvas,
@@ -33,6 +33,7 @@ from .scene.objects import (
 )
 from .scene.transforms import TransBuf, TransformChain, buffer_type_named, member
 from .scene.visuals import VISUALS, VisualBase
+from .settings import DEFAULT_LIMITS, Limits
 
 RENDERER_NAMES = ("matplotlib", "datoviz")
 """The renderers that a request can ask for."""
@@ -43,7 +44,6 @@ RENDERER_VARIABLE = "GSP_REMOTE_RENDERER"
 RENDERER_HEADER = "GSP-Renderer"
 """Request header in which our client repeats the renderer's name, readable without the body."""
 
-MAX_DEPTH = 64
 _LISTS = ("viewports", "visuals", "model_matrices", "cameras")
 
 
@@ -105,6 +105,8 @@ def encode_scene(
         InvalidScene: lists of different lengths, or an object that is none of a scene's.
     """
     payload = build_payload(canvas, viewports, visuals, model_matrices, cameras)
+    if renderer_name is not None:
+        check_renderer_name(renderer_name)
     document = payload if renderer_name is None else {"renderer_name": renderer_name, **payload}
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("utf-8")
 
@@ -127,6 +129,9 @@ def build_payload(
 
 
 def _check_lengths(lists: dict[str, Sequence[Any]]) -> None:
+    for name, items in lists.items():
+        if not hasattr(items, "__len__") or not hasattr(items, "__iter__") or isinstance(items, (str, bytes)):
+            raise InvalidScene(name, f"{kind_of(items)}, expected a list")
     wanted = len(lists["visuals"])
     for name, items in lists.items():
         if len(items) != wanted:
@@ -186,25 +191,27 @@ def _encode_transbuf(field: Field, value: Any, where: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- decode
 
 
-def decode_scene(body: bytes, max_depth: int = MAX_DEPTH) -> Scene:
+def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
     """The scene in the body of a request, every field checked; chains are kept as they are, not run.
 
     Args:
         body: UTF-8 JSON.
-        max_depth: how deep objects and lists may nest.
+        limits: of these, max_json_items, max_depth and max_visuals are held here, before what they bound is made.
     Raises:
         MalformedBody: not UTF-8, not JSON, a key given twice, nested too deep, an integer of over 20 digits.
         InvalidScene: the document is JSON and no scene; it says where.
+        LimitExceeded: more than the limits allow.
         UnsupportedTransform: a chain has a link that is not registered in this process.
     """
-    document = _parse(body, max_depth)
+    document, not_finite = _parse(check_bytes(body, "body"), limits)
     data = member(document, "data", "", dict)
     name = document.get("renderer_name")
     renderer_name = None if name is None else check_renderer_name(name)
     canvas = _decode_object(Canvas, member(data, "canvas", ""), "canvas")
     lists = {name: member(data, name, "", list) for name in _LISTS}
     _check_lengths(lists)
-    return Scene(
+    limits.check("max_visuals", "visuals", len(lists["visuals"]), "items")
+    scene = Scene(
         canvas,
         tuple(_decode_object(Viewport, item, f"viewports[{i}]") for i, item in enumerate(lists["viewports"])),
         tuple(_decode_visual(item, f"visuals[{i}]") for i, item in enumerate(lists["visuals"])),
@@ -212,29 +219,45 @@ def decode_scene(body: bytes, max_depth: int = MAX_DEPTH) -> Scene:
         tuple(_decode_object(Camera, item, f"cameras[{i}]") for i, item in enumerate(lists["cameras"])),
         renderer_name,
     )
+    if not_finite:  # in a key that nobody reads; elsewhere the field was named
+        raise InvalidScene("body", f"{not_finite[0]} is no finite number")
+    return scene
 
 
-def _parse(body: bytes, max_depth: int) -> Any:
+def _parse(body: bytes, limits: Limits) -> tuple[Any, list[str]]:
+    """The JSON document, and the numbers in it that are not finite."""
+    limits.check(
+        "max_json_items", "body", sum(body.count(mark) for mark in (b",", b"[", b"{")), "values and containers"
+    )
     try:
-        text = bytes(body).decode("utf-8")
+        text = body.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise MalformedBody(f"body: byte {exc.start} is not UTF-8") from None
+    not_finite: list[str] = []
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        if value - value != 0:  # NaN and the infinities; 1e999 is one too
+            not_finite.append(digits[:40])
+        return value
+
+    too_deep = MalformedBody(f"body: nested too deep, expected at most {limits.max_depth} levels", "json_too_deep")
     try:
         document = json.loads(
-            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_number, parse_constant=_number
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=number, parse_constant=number
         )
     except RecursionError:
-        raise MalformedBody(f"body: nested too deep, expected at most {max_depth} levels", "json_too_deep") from None
+        raise too_deep from None
     except json.JSONDecodeError as exc:
         raise MalformedBody(f"body: not JSON: {exc.msg} at character {exc.pos}") from None
     level, depth = [document], 0
     while level:  # the containers at one depth
         level = [item for item in level if isinstance(item, (dict, list))]
         depth += 1 if level else 0
-        if depth > max_depth:
-            raise MalformedBody(f"body: nested too deep, expected at most {max_depth} levels", "json_too_deep")
+        if depth > limits.max_depth:
+            raise too_deep
         level = [child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent)]
-    return document
+    return document, not_finite
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -251,13 +274,6 @@ def _integer(text: str) -> int:
     if digits > 20:  # no field holds more than 2**32; int() takes quadratic time
         raise MalformedBody(f"body: an integer of {digits} digits, expected at most 20", "bad_number")
     return int(text)
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if value - value != 0:  # NaN and the infinities; 1e999 is one too
-        raise InvalidScene("body", f"{text[:40]} is no finite number")
-    return value
 
 
 def _decode_visual(item: Any, where: str) -> VisualBase:

@@ -92,6 +92,7 @@ class MalformedBody(GspNetworkError, ValueError):
 
     status = 400
     type = "not_json"
+    where = "body"
 
     def __init__(self, message: str, type: str = "not_json") -> None:
         super().__init__(message, type)

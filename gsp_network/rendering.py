@@ -10,12 +10,12 @@ import numpy as np
 
 from .backends import backend, prepare
 from .codec import Scene, check_renderer_name, decode_scene, default_renderer_name
-from .errors import InvalidScene, LimitExceeded
-from .scene.buffers import Buffer
+from .errors import InvalidScene
+from .scene.groups import listed_indices
 from .scene.objects import ModelMatrix, SceneObject, is_chain, item_count
-from .settings import Limits
-
-DEFAULT_LIMITS = Limits()
+from .scene.units import points_to_pixels
+from .scene.visuals import Pixels, Texts
+from .settings import DEFAULT_LIMITS, Limits
 
 
 def render_payload(
@@ -36,7 +36,7 @@ def render_payload(
     Raises:
         MalformedBody, InvalidScene, LimitExceeded, UnsupportedTransform, RendererUnavailable: see `errors`.
     """
-    scene = decode_scene(body, limits.max_depth)
+    scene = decode_scene(body, limits)
     if header_renderer is not None:
         check_renderer_name(header_renderer, "header GSP-Renderer")
         if scene.renderer_name not in (None, header_renderer):
@@ -114,44 +114,36 @@ def check_canvas(scene: Scene, limits: Limits) -> None:
     """
     canvas = scene.canvas
     width, height = canvas.get_width(), canvas.get_height()
-    _at_most("canvas.width", width, "max_canvas_side", limits, "px")
-    _at_most("canvas.height", height, "max_canvas_side", limits, "px")
-    _at_most("canvas", width * height, "max_canvas_pixels", limits, "px in all")
-    _at_most("canvas.dpi", canvas.get_dpi(), "max_dpi", limits, "dpi")
+    limits.check("max_canvas_side", "canvas.width", width, "px")
+    limits.check("max_canvas_side", "canvas.height", height, "px")
+    limits.check("max_canvas_pixels", "canvas", width * height, "px in all")
+    limits.check("max_dpi", "canvas.dpi", canvas.get_dpi(), "dpi")
 
 
 def check_limits(scene: Scene, limits: Limits) -> None:
-    """Refuse a scene over a limit, the canvas aside.
+    """Refuse a scene over a limit, once its chains have run; the canvas aside.
 
     Raises:
         LimitExceeded: naming the place and the setting.
     """
-    _at_most(
-        "viewports",
-        len({viewport.get_uuid() for viewport in scene.viewports}),
-        "max_viewports",
-        limits,
-        "different viewports",
-    )
-    _at_most("visuals", len(scene.visuals), "max_visuals", limits, "items")
+    limits.check("max_visuals", "visuals", len(scene.visuals), "items")
+    viewports = len({viewport.get_uuid() for viewport in scene.viewports})
+    limits.check("max_viewports", "viewports", viewports, "different viewports")
     vertices = characters = 0
+    text_pixels = 0.0
     for index, visual in enumerate(scene.visuals):
-        for field in visual.FIELDS:
-            value, where = getattr(visual, f"get_{field.name}")(), f"visuals[{index}].{field.key}"
-            if field is visual.position_field():
-                vertices += item_count(value)
-                _at_most(where, vertices, "max_vertices", limits, "vertices so far")
-            elif field.type == "strings":
-                for number, string in enumerate(value):
-                    _at_most(f"{where}[{number}]", len(string), "max_string_chars", limits, "characters")
-                    _at_most(f"{where}[{number}]", string.count("\n") + 1, "max_string_lines", limits, "lines")
-                    characters += len(string)
-                _at_most(where, characters, "max_text_chars", limits, "characters so far")
-            elif field.name == "font_sizes" and isinstance(value, Buffer) and value.get_count():
-                _at_most(where, float(value.to_numpy().max()), "max_font_size", limits, "pt")
-
-
-def _at_most(where: str, found: float, name: str, limits: Limits, unit: str) -> None:
-    most = getattr(limits, name)
-    if found > most:
-        raise LimitExceeded(where, f"{found} {unit}, expected at most {most}", name)
+        where = f"visuals[{index}]"
+        vertices += item_count(getattr(visual, f"get_{visual.position_field().name}")())
+        if isinstance(visual, Pixels):
+            vertices += listed_indices(visual.get_groups())
+        limits.check("max_vertices", f"{where}.{visual.position_field().key}", vertices, "vertices so far")
+        if isinstance(visual, Texts):
+            strings, sizes = visual.get_strings(), visual.get_font_sizes().to_numpy()
+            for number, (string, size) in enumerate(zip(strings, sizes.tolist())):
+                limits.check("max_string_chars", f"{where}.texts[{number}]", len(string), "characters")
+                limits.check("max_string_lines", f"{where}.texts[{number}]", string.count("\n") + 1, "lines")
+                limits.check("max_font_size", f"{where}.font_sizes[{number}]", size, "pt")
+                characters += len(string)
+                text_pixels += len(string) * points_to_pixels(size, scene.canvas.get_dpi()) ** 2
+            limits.check("max_text_chars", f"{where}.texts", characters, "characters so far")
+            limits.check("max_text_pixels", f"{where}.font_sizes", round(text_pixels), "px so far")

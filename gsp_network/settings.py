@@ -12,7 +12,7 @@ import ipaddress
 import os
 from typing import Any, Mapping, Optional, TypeVar
 
-from .errors import SettingError
+from .errors import LimitExceeded, SettingError
 
 _Settings = TypeVar("_Settings", bound="Limits")
 
@@ -37,12 +37,26 @@ class Limits:
     max_string_lines: int = _row(100, "", "lines in one string", 1)
     max_text_chars: int = _row(65_536, "", "characters in a scene, all strings together", 1)
     max_font_size: float = _row(1000.0, "pt", "font size", 1)
+    # "W" * 4096 at 1000 pt and 96 dpi is a hundred times this, and takes 7.6 s.
+    max_text_pixels: int = _row(2**26, "px", "font size squared in px x characters, all strings together", 1)
+    # 10 MB of "[]," are seven times this, and take some seconds to parse.
+    max_json_items: int = _row(1_000_000, "", "values and containers of the JSON document, base64 aside", 1)
     max_depth: int = _row(64, "", "nesting of the JSON document", 8)
     math_text: bool = _row(False, "", "draw $...$ in strings as formulas; off: every string is literal")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name), f"setting {field.name}")
+
+    def check(self, name: str, where: str, found: float, unit: str) -> None:
+        """Refuse more than the limit of that name allows.
+
+        Raises:
+            LimitExceeded: at `where`, naming the setting.
+        """
+        most = getattr(self, name)
+        if found > most:
+            raise LimitExceeded(where, f"{found} {unit}, expected at most {most}", name)
 
     @classmethod
     def names(cls) -> list[str]:
@@ -87,7 +101,7 @@ class Settings(Limits):
         "info", "", "how much is logged: debug, info, warning, error", choices=("debug", "info", "warning", "error")
     )
     ready_json: bool = _row(False, "", "say that the server is ready as one line of JSON")
-    debug: bool = _row(False, "", "save every request and its picture")
+    debug: bool = _row(False, "", "save every drawn request and its picture")
     debug_dir: str = _row("./network_server_debug", "", "where debug saves them")
     debug_files: int = _row(1000, "", "requests that debug keeps; the oldest go first", 1)
 
@@ -171,3 +185,7 @@ def markdown_table() -> str:
         option, variable = field.name.replace("_", "-"), environment_variable(field.name)
         lines.append(f"| `--{option}` | `{variable}` | {default} | {field.metadata['help']} |")
     return "\n".join(lines)
+
+
+DEFAULT_LIMITS = Limits()
+"""The limits of the table."""

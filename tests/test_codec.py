@@ -17,13 +17,13 @@ import numpy as np
 import gsp_network as gsp
 from gsp_network import InvalidScene, MalformedBody, UnsupportedTransform, decode_scene, encode_scene
 from gsp_network.codec import (
-    MAX_DEPTH,
     RENDERER_NAMES,
     RENDERER_VARIABLE,
     build_payload,
     check_renderer_name,
     default_renderer_name,
 )
+from gsp_network.settings import Limits
 
 from .support import GOLDEN, needs_golden
 
@@ -903,11 +903,11 @@ NO_SCENE = [
     (b'"scene"', "body: text, expected an object"),
     (b"true", "body: boolean, expected an object"),
     (b"{}", "data: missing"),
-    (small_body(CANVAS_JSON.replace(b"96.0", b"NaN")), "body: NaN is no finite number"),
-    (small_body(CANVAS_JSON.replace(b"96.0", b"Infinity")), "body: Infinity is no finite number"),
-    (small_body(CANVAS_JSON.replace(b"96.0", b"-Infinity")), "body: -Infinity is no finite number"),
-    (small_body(CANVAS_JSON.replace(b"96.0", b"1e999")), "body: 1e999 is no finite number"),
-    (small_body(CANVAS_JSON.replace(b"96.0", b"-1e999")), "body: -1e999 is no finite number"),
+    (small_body(CANVAS_JSON.replace(b"96.0", b"NaN")), "canvas.dpi: nan, expected a finite number"),
+    (small_body(CANVAS_JSON.replace(b"96.0", b"Infinity")), "canvas.dpi: inf, expected a finite number"),
+    (small_body(CANVAS_JSON.replace(b"96.0", b"-Infinity")), "canvas.dpi: -inf, expected a finite number"),
+    (small_body(CANVAS_JSON.replace(b"96.0", b"1e999")), "canvas.dpi: inf, expected a finite number"),
+    (small_body(CANVAS_JSON.replace(b"96.0", b"-1e999")), "canvas.dpi: -inf, expected a finite number"),
     (small_body(more=b',"extra":[NaN]'), "body: NaN is no finite number"),
     (small_body(CANVAS_JSON.replace(b"4", b"4.0")), "canvas.width: float, expected an integer"),
     (small_body(CANVAS_JSON.replace(b"4", b"4e0")), "canvas.width: float, expected an integer"),
@@ -980,13 +980,13 @@ class Refusals(unittest.TestCase):
 
     def test_depth(self):
         """A document may nest as deep as the limit, and no deeper."""
-        self.assertEqual(MAX_DEPTH, 64)
+        self.assertEqual(Limits().max_depth, 64)
         for inside in (b"", b"1"):
             with self.subTest(inside=inside):
                 self.assertEqual(decode_scene(nested(64, inside)).canvas.get_width(), 4)
-                self.assertEqual(decode_scene(nested(65, inside), 65).canvas.get_width(), 4)
+                self.assertEqual(decode_scene(nested(65, inside), Limits(max_depth=65)).canvas.get_width(), 4)
                 with self.assertRaises(MalformedBody) as caught:
-                    decode_scene(nested(10, inside), 9)
+                    decode_scene(nested(10, inside), Limits(max_depth=9))
                 self.assertEqual(str(caught.exception), "body: nested too deep, expected at most 9 levels")
 
     def test_many_keys(self):
@@ -1045,6 +1045,26 @@ class Encoding(unittest.TestCase):
         with self.assertRaises(InvalidScene) as caught:
             encode_scene(*arguments)
         self.assertEqual(str(caught.exception), message)
+
+    def test_what_is_no_list(self):
+        """A lone object, None or a generator in place of a list is refused by name, and so is an unknown renderer."""
+        canvas, viewports, visuals, models, cameras = scene_around(gsp.Points(*disc_arguments()))
+        for arguments, message in (
+            ((viewports[0], visuals, models, cameras), "viewports: Viewport, expected a list"),
+            ((viewports, None, models, cameras), "visuals: null, expected a list"),
+            ((viewports, visuals, (model for model in models), cameras), "model_matrices: generator, expected a list"),
+            ((viewports, visuals, models, "cameras"), "cameras: text, expected a list"),
+            (
+                (viewports, visuals, models, cameras, "opengl"),
+                "renderer_name: 'opengl', expected one of matplotlib, datoviz",
+            ),
+        ):
+            with self.subTest(message), self.assertRaises(InvalidScene) as caught:
+                encode_scene(canvas, *arguments)
+            self.assertEqual(str(caught.exception), message)
+        with self.assertRaises(InvalidScene) as caught:
+            decode_scene("{}")
+        self.assertEqual(str(caught.exception), "body: text, expected bytes")
 
     def test_lists_of_different_lengths(self):
         """Lists of different lengths are refused before anything is encoded."""

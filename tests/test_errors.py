@@ -46,11 +46,11 @@ EXAMPLES = [
         "link_type: 'X' is not registered here",
         (422, "unsupported_transform", "link_type", None, None),
     ),
-    (MalformedBody("body: byte 0 is not UTF-8"), "body: byte 0 is not UTF-8", (400, "not_json", None, None, None)),
+    (MalformedBody("body: byte 0 is not UTF-8"), "body: byte 0 is not UTF-8", (400, "not_json", "body", None, None)),
     (
         MalformedBody("body: nested too deep", "json_too_deep"),
         "body: nested too deep",
-        (400, "json_too_deep", None, None, None),
+        (400, "json_too_deep", "body", None, None),
     ),
     (
         RequestRefused(413, "body_too_large", "body: 9 bytes, expected at most 8", "max_body_bytes"),

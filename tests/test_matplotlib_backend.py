@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import unittest
+import warnings
+from unittest import mock
 
 import matplotlib
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, Paths, Points, Viewport
-from gsp_network.backends.matplotlib_backend import DRAW, marker_shape
+from gsp_network.backends.matplotlib_backend import DRAW, LiteralText, marker_shape
 from gsp_network.errors import InvalidScene
 from gsp_network.scene.visuals import VISUALS, MarkerShape
 from gsp_network.settings import Limits
@@ -241,10 +243,16 @@ class TestPoints(PictureCase):
         """Sizes and widths at the end of float32 are drawn as very large, in no time."""
         for visual in (
             points((0, 0, 0), (0.1, 0, 0), size=3e38),
-            points((0, 0, 0), (0.1, 0, 0), size=3e38, face=BLUE, edge=RED, width=3e38),
             segment((-1, 0, 0), (1, 0, 0), width=3e38, color=RED),
         ):
             self.assert_color(draw(visual), 50, 50, RED)
+
+    def test_absurd_edges_end(self) -> None:
+        """Edges wider than any canvas give the picture of an edge that is just wider than this one."""
+        for size in (0.0, 100.0, 3e38):
+            with self.subTest(size=size):
+                wide = draw(points((0, 0, 0), (0.1, 0, 0), size=size, width=2e3))
+                np.testing.assert_array_equal(draw(points((0, 0, 0), (0.1, 0, 0), size=size, width=3e38)), wide)
 
     def test_no_vertices_draw_nothing(self) -> None:
         """A visual without vertices is an empty picture."""
@@ -428,6 +436,28 @@ class TestTexts(PictureCase):
         for visual in (text("x", 0.0), text("x", 1e-30), text(""), text("\n\n")):
             self.assertTrue((draw(visual) == 255).all())
 
+    def test_text_far_off_the_canvas(self) -> None:
+        """Text at any distance is left out where none of it can be seen, and does not fail."""
+        for at in ((1e5, 0, 0), (0, -1e9, 0), (3e38, 3e38, 0)):
+            for angle in (0.0, 0.7):
+                with self.subTest(at=at, angle=angle):
+                    self.assertTrue((draw(text("far", at=at, angle=angle)) == 255).all())
+        self.assertFalse((draw(text("HHHHHH", 40.0, at=(1.3, 0, 0))) == 255).all())
+
+    def test_text_that_cannot_be_drawn(self) -> None:
+        """What FreeType cannot draw is refused by its place."""
+        with mock.patch.object(LiteralText, "draw", side_effect=RuntimeError("FT_Render_Glyph")):
+            with self.assertRaises(InvalidScene) as caught:
+                draw(points((0, 0, 0)), text("x"))
+        self.assertEqual(str(caught.exception), "visuals[1].texts[0]: not a text that Matplotlib can draw")
+
+    def test_tab_is_a_space(self) -> None:
+        """A tab is drawn as space, for which every font has a glyph."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            wide, narrow = ink(draw(text("a\tb", 10.0))), ink(draw(text("ab", 10.0)))
+        self.assertGreater(wide[1] - wide[0], narrow[1] - narrow[0] + 10)
+
     def test_fewer_strings_than_before(self) -> None:
         """A text visual that loses strings shows only those it has."""
         visual = text("HHHH")
@@ -483,7 +513,12 @@ class TestImage(PictureCase):
 class TestKept(PictureCase):
     def test_rc_params_do_not_show(self) -> None:
         """A program's own Matplotlib settings do not change the pictures of a server inside it."""
-        visuals = [points((0, 0, 0), width=2.0), segment((-1, -0.5, 0), (1, -0.7, 0)), text("Hg", at=(0, 0.5, 0))]
+
+        def scene() -> list:
+            square = markers("square", (0.011, 0, 0), (0.4, 0, 0), width=2.0)
+            return [square, segment((-1, -0.513, 0), (1, -0.513, 0)), text("Hg", at=(0, 0.5, 0))]
+
+        visuals = scene()
         before = draw(*visuals)
         for name, value in (
             ("path.sketch", (3.0, 100.0, 2.0)),
@@ -498,11 +533,12 @@ class TestKept(PictureCase):
             ("patch.antialiased", False),
             ("figure.dpi", 300.0),
             ("image.origin", "lower"),
+            ("path.snap", False),
+            ("font.stretch", "condensed"),
         ):
             with self.subTest(name=name), matplotlib.rc_context({name: value}):
                 np.testing.assert_array_equal(draw(*visuals), before)
-                fresh = [points((0, 0, 0), width=2.0), segment((-1, -0.5, 0), (1, -0.7, 0)), text("Hg", at=(0, 0.5, 0))]
-                np.testing.assert_array_equal(draw(*fresh), before)
+                np.testing.assert_array_equal(draw(*scene()), before)
 
     def test_same_uuid_other_kind(self) -> None:
         """A visual that carries the uuid of one of another kind, as a careless client may send, is drawn as what it is."""

@@ -26,7 +26,7 @@ from gsp_network.rendering import encode_png, render_payload
 from gsp_network.settings import Limits
 from gsp_network.transport import png_fault
 
-from .scenes import RED, array_of, body_of, changed, draw, one_of_each, points, text
+from .scenes import RED, array_of, body_of, changed, draw, one_of_each, pixels, points, text
 
 
 class Doubled(TransformLinkBase):
@@ -203,7 +203,10 @@ class TestLimits(unittest.TestCase):
             ("max_string_chars", 3, body_of(text("abcd")), "visuals[0].texts[0]"),
             ("max_string_lines", 2, body_of(text("a\nb\nc")), "visuals[0].texts[0]"),
             ("max_text_chars", 5, body_of(text("abc"), text("def")), "visuals[1].texts"),
-            ("max_font_size", 30.0, body_of(text("a", 31.0)), "visuals[0].font_sizes"),
+            ("max_font_size", 30.0, body_of(text("a", 31.0)), "visuals[0].font_sizes[0]"),
+            ("max_text_pixels", 4000, body_of(text("abc", 30.0)), "visuals[0].font_sizes"),
+            ("max_vertices", 3, body_of(pixels([[0, 0, 0]], [[0, 0, 0, 255]], [[0, 0, 0]])), "visuals[0].positions"),
+            ("max_json_items", 20, body_of(*many), "body"),
         ):
             with self.subTest(name=name, where=where):
                 with self.assertRaises(LimitExceeded) as caught:

@@ -30,7 +30,7 @@ from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 
 from ..errors import InvalidScene
 from ..scene.groups import vertex_order
-from ..scene.objects import Canvas
+from ..scene.objects import Canvas, Viewport
 from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
 from .base import Backend, Drawing
 
@@ -47,8 +47,27 @@ KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
 
 
-# Beyond any canvas, in pt: Agg takes for ever to flatten an outline of 1e19 px, and draws nothing at all beyond.
+# Diameters and line widths beyond any canvas, in pt: Agg takes for ever to flatten an outline of 1e19 px.
 LONGEST = 1e6
+
+# Places and extents far off any canvas, in px, that every part of Matplotlib still counts with.
+FARTHEST = 1e9
+
+
+class _AsSet:
+    """An artist whose snapping is what was set: rcParams["path.snap"] of the program around it does not count."""
+
+    def get_snap(self) -> Optional[bool]:
+        """Snap rectilinear paths to pixels, as by default."""
+        return None
+
+
+class Shapes(_AsSet, PathCollection):
+    """Points and markers."""
+
+
+class Lines(_AsSet, LineCollection):
+    """Segments and paths."""
 
 
 class LiteralText(Text):
@@ -65,6 +84,7 @@ class Sheet:
         figure: gives the artists their dpi; it is never drawn itself.
         renderer: Agg on a buffer of exactly the canvas's size.
         pixels: that buffer, (height, width, 4) uint8, first row on top.
+        covering_pt: the width of a pen that covers the canvas from any point near it.
         math_text: draw formulas in strings.
     """
 
@@ -72,6 +92,7 @@ class Sheet:
         self.figure = Figure(figsize=(width / dpi, height / dpi), dpi=dpi)
         self.renderer = RendererAgg(width, height, dpi)
         self.pixels: np.ndarray[Any, Any] = np.asarray(self.renderer.buffer_rgba())
+        self.covering_pt = 4 * float(np.hypot(width, height)) * 72 / dpi
         self.math_text = False
         self._artists: dict[Hashable, list[Any]] = {}
 
@@ -137,17 +158,17 @@ def _colors(rgba8: np.ndarray[Any, Any]) -> Any:
 def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """Points and markers: `shape`, of size 1 around the origin, at every visible vertex."""
     artist: Any = (
-        kept[0]
-        if kept
-        else PathCollection([shape], offsets=np.empty((0, 2)), **{OFFSET_TRANSFORM: IdentityTransform()})
+        kept[0] if kept else Shapes([shape], offsets=np.empty((0, 2)), **{OFFSET_TRANSFORM: IdentityTransform()})
     )
     fields, shown = drawing.fields, drawing.visible
     artist.set_paths([shape])
     artist.set_offsets(drawing.pixels[shown])
-    artist.set_sizes(np.minimum(fields["sizes"][shown], LONGEST**2), drawing.dpi)
+    diameters = np.minimum(np.sqrt(fields["sizes"][shown], dtype=np.float64), LONGEST)
+    artist.set_sizes(diameters**2, drawing.dpi)
     artist.set_facecolors(_colors(fields["face_colors"][shown]))
     artist.set_edgecolors(_colors(fields["edge_colors"][shown]))
-    artist.set_linewidths(np.minimum(fields["edge_widths"][shown], LONGEST))
+    # Beyond a pen that covers the canvas nothing changes in the picture, but at 1e6 pt Agg takes gigabytes for a small disc.
+    artist.set_linewidths(np.minimum(fields["edge_widths"][shown], diameters + sheet.covering_pt))
     artist.set_antialiased(True)
     if shown.any():
         sheet.put(artist, drawing)
@@ -192,7 +213,7 @@ def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """
     order, group = vertex_order(drawing.fields["groups"], len(drawing.pixels))
     height, width = sheet.pixels.shape[:2]
-    x, y = np.clip(drawing.pixels, -1e9, 1e9)[order].T
+    x, y = np.clip(drawing.pixels, -FARTHEST, FARTHEST)[order].T
     column, row = np.floor(x + 0.5).astype(np.int64), np.floor(height - y + 0.5).astype(np.int64)
     viewport = drawing.viewport
     left, bottom = viewport.get_x(), height - viewport.get_y()
@@ -262,7 +283,7 @@ def _draw_lines(
     kept: list[Any],
     sheet: Sheet,
 ) -> list[Any]:
-    artist: Any = kept[0] if kept else LineCollection([])
+    artist: Any = kept[0] if kept else Lines([])
     artist.set_segments(lines)
     artist.set_color(_colors(colors))
     artist.set_linewidths(np.minimum(widths, LONGEST))
@@ -289,7 +310,7 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
         anchor = fields["anchors"][index].astype(float)
         artist.update(
             {
-                "text": string,
+                "text": string.replace("\t", "    "),  # fonts have no glyph for it
                 "fontfamily": [family, FALLBACK_FONT],
                 "fontsize": float(fields["font_sizes"][index]),
                 "color": _colors(fields["colors"][index]),
@@ -306,11 +327,22 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
         sheet.adopt(artist)
         try:
             box = artist.get_window_extent(sheet.renderer)
-            artist.set_position(drawing.pixels[index] - box.size * (anchor + 1) / 2)
+            corner = drawing.pixels[index] - box.size * (anchor + 1) / 2
+            if not _meets(corner, box.size, drawing.viewport):  # FreeType fails far off the canvas
+                continue
+            artist.set_position(corner)
             sheet.put(artist, drawing)
-        except ValueError as exc:  # Matplotlib's word for a formula that it cannot read
-            raise InvalidScene(f"{drawing.where}.texts[{index}]", "not a formula that Matplotlib can read") from exc
+        except (ValueError, RuntimeError) as exc:  # a formula that cannot be read, glyphs that FreeType cannot draw
+            raise InvalidScene(f"{drawing.where}.texts[{index}]", "not a text that Matplotlib can draw") from exc
     return artists
+
+
+def _meets(corner: Any, size: Any, viewport: Viewport) -> bool:
+    """Whether a box in px, with a margin for what glyphs reach beyond it, has a part inside a viewport."""
+    low = np.array([viewport.get_x(), viewport.get_y()])
+    high = low + np.array([viewport.get_width(), viewport.get_height()])
+    margin = 0.5 * size.max()
+    return bool((corner - margin <= high).all() and (corner + size + margin >= low).all())
 
 
 FALLBACK_FONT = "DejaVu Sans"
@@ -327,14 +359,8 @@ if hasattr(Text, "set_antialiased"):  # Matplotlib 3.8
 @lru_cache(maxsize=256)
 def known_family(name: str) -> str:
     """`name` where Matplotlib has a font of that family, or it is a generic family; else DejaVu Sans, said once in the log."""
-    families = {entry.name.lower() for entry in font_manager.fontManager.ttflist} | {
-        "serif",
-        "sans-serif",
-        "monospace",
-        "cursive",
-        "fantasy",
-    }
-    if name.lower() in families:
+    families = [entry.name.lower() for entry in font_manager.fontManager.ttflist]
+    if name.lower() in {*families, "serif", "sans-serif", "monospace"}:
         return name
     logger.warning("no font family %r here, drawing in %s", name[:80], FALLBACK_FONT)
     return FALLBACK_FONT
@@ -356,7 +382,9 @@ def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     viewport, fields = drawing.viewport, drawing.fields
     left, right, bottom, top = fields["image_extent"]
     scale = np.array([viewport.get_width(), viewport.get_height()]) / 2.0
-    artist.box = Bbox(drawing.pixels[0] + np.array([[left, bottom], [right, top]]) * scale)
+    with np.errstate(over="ignore"):
+        corners = drawing.pixels[0] + np.array([[left, bottom], [right, top]]) * scale
+    artist.box = Bbox(np.clip(corners, -FARTHEST, FARTHEST))
     artist.set_data(fields["texture"])
     artist.set_interpolation(INTERPOLATIONS[fields["image_interpolation"]])
     if drawing.visible[0] and left != right and bottom != top:

@@ -60,6 +60,13 @@ def count_groups(groups: Groups, vertices: int, where: str) -> int:
     return len(groups)
 
 
+def listed_indices(groups: Groups) -> int:
+    """How many vertex indices the groups list; a vertex may stand in several, and twice in one."""
+    if isinstance(groups, list) and groups and isinstance(groups[0], list):
+        return sum(len(group) for group in groups)  # type: ignore[arg-type]
+    return 0
+
+
 def vertex_order(groups: Groups, vertices: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Vertices in drawing order, with the group of each.
 

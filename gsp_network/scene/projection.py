@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import InvalidScene
+
 
 def project(
     positions: Any, model: Any, view: Any, projection: Any
@@ -18,9 +20,15 @@ def project(
     Returns:
         (n, 3) float64 NDC, where x and y run from -1 to 1 over the viewport; and (n,) bool, False for a vertex that cannot be
         drawn: behind the camera (clip.w <= 0), or beyond what a number can hold. NDC is 0 there.
+    Raises:
+        InvalidScene: shapes other than these.
     """
     matrix = np.asarray(projection, np.float64) @ np.asarray(view, np.float64) @ np.asarray(model, np.float64)
     vertices = np.asarray(positions, np.float64)
+    if vertices.ndim != 2 or vertices.shape[1] != 3:
+        raise InvalidScene("positions", f"shape {vertices.shape}, expected (n, 3)")
+    if matrix.shape != (4, 4):
+        raise InvalidScene("model, view, projection", f"product of shape {matrix.shape}, expected (4, 4)")
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is masked below
         if (matrix[3] == (0, 0, 0, 1)).all():  # affine: w is 1 everywhere
             ndc = vertices @ matrix[:3, :3].T + matrix[:3, 3]
