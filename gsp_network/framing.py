@@ -33,10 +33,12 @@ logger = logging.getLogger(__name__)
 METHODS = {"/render": ("POST",), "/health": ("GET", "HEAD"), "/": ("GET", "HEAD")}
 """What each path takes."""
 
+PROBLEM = "application/problem+json"
 MAX_LINE = 2048
-READ_BYTES = 64 * 1024
+READ_BYTES, BODY_PIECE = 64 * 1024, 2**20
 LINGER_BYTES, LINGER_SECONDS = 64 * 2**20, 2.0
 LOG_CHARS = 200
+LAST_SECONDS = 1.0
 
 
 class Response(NamedTuple):
@@ -83,7 +85,7 @@ def problem(error: GspNetworkError, request_id: str) -> Response:
         {name: value for name, value in (("where", error.where), ("limit", error.limit)) if value is not None}
     )
     document["request_id"] = request_id
-    headers = {"Content-Type": "application/problem+json"}
+    headers = {"Content-Type": PROBLEM}
     if status == 503:
         headers["Retry-After"] = "1"
     return Response(status, headers, json.dumps(document).encode("ascii") + b"\n")
@@ -116,7 +118,12 @@ class HttpServer(ThreadingHTTPServer):
         )
         with self._changed:
             self._connections[thread] = request
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # no thread to be had: the caller closes the connection
+            with self._changed:
+                del self._connections[thread]
+            raise
 
     def _serve(self, request: Any, client_address: Any) -> None:
         try:
@@ -151,15 +158,13 @@ class HttpServer(ThreadingHTTPServer):
                 self._shut(thread, socket.SHUT_RD)  # what has arrived is still read and answered
             self._changed.wait_for(lambda: not self._others(), max(deadline - time.monotonic(), 0.0))
 
-    def abort(self) -> None:
-        """Give what still waits a moment to be answered, then break what is left; every thread ends."""
+    def abort(self) -> bool:
+        """Give what still waits a moment to be answered, then break what is left; whether every thread has ended."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._others(), 1.0)
-            threads = self._others()
-            for thread in threads:
-                self._shut(thread, socket.SHUT_RDWR)
-        for thread in threads:
-            thread.join(1.0)
+            if not self._changed.wait_for(lambda: not self._others(), LAST_SECONDS):
+                for thread in self._others():
+                    self._shut(thread, socket.SHUT_RDWR)
+            return self._changed.wait_for(lambda: not self._others(), LAST_SECONDS)
 
     def _others(self) -> list[threading.Thread]:
         """The threads of connections; without the caller's, which may be one when a hook closes the server."""
@@ -194,6 +199,8 @@ class _Connection(BaseHTTPRequestHandler):
         self.server.idle(True)
         try:
             self.raw_requestline = self.rfile.readline(MAX_LINE + 1)
+            if self.raw_requestline == b"\r\n":  # RFC 9112 2.2: ignore an empty line before a request
+                self.raw_requestline = self.rfile.readline(MAX_LINE + 1)
         except (ConnectionError, socket.timeout):
             return
         finally:
@@ -202,22 +209,25 @@ class _Connection(BaseHTTPRequestHandler):
             return
         self.began = time.perf_counter()
         self.request_id = uuid.uuid4().hex
-        if len(self.raw_requestline) > MAX_LINE:
-            return self.send_error(414)
+        response = self._respond()
+        if response is not None:
+            self._answer(response)
+
+    def _respond(self) -> Optional[Response]:
+        """The answer to the request whose first line has come; None for nothing but blanks."""
+        self._refusal: Optional[Response] = None
         try:
-            if not self.parse_request():  # it has answered by send_error
-                return
-            self._answer(self.server.owner.answer(self._read_request()))
+            if len(self.raw_requestline) > MAX_LINE:
+                raise RequestRefused(414, "line_too_long", f"request line: expected at most {MAX_LINE} bytes")
+            if not self.parse_request():
+                return self._refusal  # see send_error
+            request = self._read_request()
         except GspNetworkError as exc:
-            self._answer(problem(exc, self.request_id))
+            return problem(exc, self.request_id)
         except socket.timeout:
-            self.close_connection = True
-            self._answer(
-                problem(
-                    RequestRefused(408, "timeout", f"the request did not arrive within {self.timeout} s of silence"),
-                    self.request_id,
-                )
-            )
+            late = f"the request did not arrive within {self.timeout} s of silence"
+            return problem(RequestRefused(408, "timeout", late), self.request_id)
+        return self.server.owner.answer(request)
 
     def _read_request(self) -> Request:
         """The request, its body read whole; every check that needs no body comes before the body is read."""
@@ -246,13 +256,24 @@ class _Connection(BaseHTTPRequestHandler):
             raise RequestRefused(417, "expectation_failed", "Expect: only 100-continue is known")
         if expected and length:
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = self.rfile.read(length)
+        body = self._read_body(length)
         if len(body) < length:
             raise RequestRefused(
                 400, "incomplete_body", f"body: {len(body)} bytes, expected {length} as Content-Length says"
             )
         self.unread = False
         return Request(self.command, path, self.headers, body, self.request_id, self.server.owner)
+
+    def _read_body(self, length: int) -> bytes:
+        """The body, or what came of it; memory is taken as bytes arrive, not as they are announced."""
+        pieces = []
+        while length > 0:
+            piece = self.rfile.read(min(length, BODY_PIECE))
+            if not piece:
+                break
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
 
     def _content_length(self, required: bool) -> int:
         if self.headers.get_all("Transfer-Encoding"):
@@ -279,9 +300,9 @@ class _Connection(BaseHTTPRequestHandler):
         return True
 
     def send_error(self, code: int, message: Optional[str] = None, explain: Optional[str] = None) -> None:
-        """The base class's errors of framing, as problem documents; the connection ends."""
-        status = HTTPStatus(code)
-        self._answer(problem(RequestRefused(code, "bad_request", message or status.phrase), self.request_id))
+        """Called by `parse_request` for what is no HTTP request: keeps the answer for `_respond`."""
+        refused = RequestRefused(code, "bad_request", message or HTTPStatus(code).phrase)
+        self._refusal = problem(refused, self.request_id)
 
     def _answer(self, response: Response) -> None:
         """Write the answer in one piece; end the connection where the request was not read to its end."""
@@ -328,11 +349,13 @@ class _Connection(BaseHTTPRequestHandler):
     def _log(self, response: Response) -> None:
         owner = self.server.owner
         owner.count("requests")
-        if response.status == 200 and response.headers["Content-Type"] == "image/png":
+        if response.status == 200 and response.headers.get("Content-Type") == "image/png":
             owner.count("pictures")
         if response.status >= 400:
             owner.count("errors")
-        told = f" {json.loads(response.body)['detail'][:LOG_CHARS]!r}" if response.status >= 400 else ""
+        told = ""
+        if response.headers.get("Content-Type") == PROBLEM:
+            told = f" {json.loads(response.body)['detail'][:LOG_CHARS]!r}"
         logger.log(
             logging.ERROR if response.status == 500 else logging.INFO,  # what a client does wrong is no trouble
             "%s %r %d, %d bytes, %.1f ms, request %s%s",

@@ -32,7 +32,7 @@ from . import __version__, backends
 from .codec import RENDERER_HEADER, RENDERER_NAMES, default_renderer_name
 from .debugging import DebugFolder
 from .errors import GspNetworkError, RequestRefused, ServerBusy, ServerStartError
-from .framing import HttpServer, Request, Response, problem
+from .framing import LAST_SECONDS, HttpServer, Request, Response, problem
 from .rendering import render_payload
 from .settings import Settings, add_arguments, is_loopback
 from .workers import RenderThread
@@ -109,12 +109,14 @@ class RenderServer:
         Args:
             timeout: seconds to wait for requests under way; None takes the setting close_timeout.
         Returns:
-            Whether no thread is left. False only while a draw is still running, which is also logged; its thread is a daemon.
+            Whether no thread is left. False only while a draw or a hook is still running, which is also logged; such a
+            thread is a daemon.
         """
         deadline = time.monotonic() + (self.settings.close_timeout if timeout is None else timeout)
         with self._lock:
             self._closed = True
             http = self._http
+        left = []
         if http is not None:
             http.shutdown()
             http.server_close()
@@ -122,18 +124,17 @@ class RenderServer:
             with self._lock:
                 for woken in self._waiting:  # these requests are answered 503, whatever their draw does
                     woken.set()
-            http.abort()
+            if not http.abort():
+                left.append("a request that its hook or its client holds up")
         if self._accepting is not None:
             self._accepting.join()
-        if self._own_thread is None:
-            return True
-        self._own_thread.shutdown(wait=False, cancel_futures=True)
-        if self._own_thread.join(max(deadline - time.monotonic(), 0.0)):
-            return True
-        logger.warning(
-            "closed while a picture was being drawn: its thread goes on until that draw ends, and does not keep the program alive"
-        )
-        return False
+        if self._own_thread is not None:
+            self._own_thread.shutdown(wait=False, cancel_futures=True)
+            if not self._own_thread.join(max(deadline - time.monotonic(), LAST_SECONDS)):
+                left.append("a picture that is still being drawn")
+        if left:
+            logger.warning("closed but for %s: its thread does not keep the program alive", " and ".join(left))
+        return not left
 
     def __enter__(self) -> RenderServer:
         return self.start()
@@ -239,6 +240,7 @@ class RenderServer:
         finally:
             with self._lock:
                 self._waiting.discard(woken)
+            del future  # it holds its error, whose traceback holds this frame: a ring that keeps the body in memory
 
     def count(self, name: str) -> None:
         """Add one to a count of `health`."""
@@ -338,10 +340,13 @@ def main(argv: Optional[list[str]] = None) -> int:
     add_arguments(parser)
     parser.add_argument("--version", action="version", version=f"gsp_network {__version__}")
     try:
-        settings = Settings.from_environment(**vars(parser.parse_args(argv)))
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        on_render = DebugFolder(settings.debug_dir, settings.debug_files) if settings.debug else None
-        return serve(RenderServer(on_render=on_render, **{name: getattr(settings, name) for name in settings.names()}))
+        server = RenderServer(**vars(parser.parse_args(argv)))
+        logging.basicConfig(
+            level=server.settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        if server.settings.debug:
+            server.on_render = DebugFolder(server.settings.debug_dir, server.settings.debug_files)
+        return serve(server)
     except GspNetworkError as exc:
         print(f"gsp_network: {exc}", file=sys.stderr)
         return 2

@@ -81,15 +81,17 @@ class RenderThread(Executor):
             job = self._jobs.get()
             if job is None:
                 return
-            future, fn, args, kwargs = job
-            if not future.set_running_or_notify_cancel():
-                continue
-            started = time.perf_counter()
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as exc:  # noqa: BLE001 - the caller's to handle: it comes out of future.result()
-                future.set_exception(exc)
-            else:
-                future.set_result(result)
-            logger.debug("drew for %.1f ms", 1000 * (time.perf_counter() - started))
-            del job, future, fn, args, kwargs  # keep no request alive while waiting for the next
+            self._run_one(*job)
+            del job  # keep no request alive while waiting for the next
+
+    @staticmethod
+    def _run_one(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        started = time.perf_counter()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except BaseException as exc:  # noqa: BLE001 - the caller's to handle: it comes out of future.result()
+            future.set_exception(exc)
+        del future, args, kwargs  # the error's traceback holds this frame: a ring that would keep the body in memory
+        logger.debug("drew for %.1f ms", 1000 * (time.perf_counter() - started))

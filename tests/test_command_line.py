@@ -319,6 +319,10 @@ class TestRawRequests(unittest.TestCase):
         self.expect_problem(self.server.raw(b"GET /" + b"a" * 70000 + b" " + HEAD + b"\r\n", shut=True), 414)
         self.expect_problem(self.server.raw(b"\x16\x03\x01 hello tls\r\n\r\n", shut=True), 400)
 
+    def test_empty_line_before_a_request(self) -> None:
+        """One empty line before a request is ignored (RFC 9112 2.2)."""
+        self.assertEqual(self.server.raw(b"\r\nGET /health " + HEAD + b"Connection: close\r\n\r\n")[0][0], 200)
+
     def test_kept_connection_and_old_protocol(self) -> None:
         """HTTP/1.1 keeps the connection unless told otherwise, HTTP/1.0 only when asked."""
         get = b"GET /health HTTP/%s\r\nHost: x\r\n%s\r\n"
@@ -378,8 +382,8 @@ class TestRawRequests(unittest.TestCase):
             ),
             ("36 5000 digits", disc.replace(b'"width":100', b'"width":' + b"1" * 5000), 400, "bad_number", None),
             ("36 4000 digits", disc.replace(b'"width":100', b'"width":' + b"1" * 4000), 400, "bad_number", None),
-            ("37 NaN", nan, 422, "invalid_scene", None),
-            ("37 1e999", infinity, 422, "invalid_scene", None),
+            ("37 NaN", nan, 422, "invalid_scene", "canvas.dpi"),
+            ("37 1e999", infinity, 422, "invalid_scene", "canvas.dpi"),
             ("37 NaN in a buffer", sizes(data_base64="AADAfw=="), 422, "invalid_scene", "visuals[0].sizes[0]"),
             ("38 a key twice", disc.replace(b'"dpi":96.0', b'"dpi":96.0,"dpi":96.0'), 400, "duplicate_key", None),
             (
@@ -418,7 +422,8 @@ class TestRawRequests(unittest.TestCase):
                 "invalid_scene",
                 "visuals[0].sizes.buffer_type",
             ),
-            ("42 many lists", b"[" + b"[]," * (LIMIT // 3 - 9) + b"[]]", 422, "invalid_scene", "body"),
+            ("42 many lists", b"[" + b"[]," * (LIMIT // 3 - 9) + b"[]]", 422, "scene_too_large", "body"),
+            ("42 fewer lists", b"[" + b"[]," * 499_000 + b"[]]", 422, "invalid_scene", "body"),
             ("43 not base64", sizes(data_base64="!!!!!!=="), 422, "invalid_scene", "visuals[0].sizes.data_base64"),
             ("43 spaces", sizes(data_base64="AAB IQw="), 422, "invalid_scene", "visuals[0].sizes.data_base64"),
             ("43 two texts", sizes(data_base64="YQ==YQ=="), 422, "invalid_scene", "visuals[0].sizes.data_base64"),
@@ -470,7 +475,7 @@ class TestRawRequests(unittest.TestCase):
                 changed(string, "visuals", 0, "visual", "font_sizes", "transBuf", "data_base64", value="ACR0SQ=="),
                 422,
                 "scene_too_large",
-                "visuals[0].font_sizes",
+                "visuals[0].font_sizes[0]",
             ),
             (
                 "47 font -1",

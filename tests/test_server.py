@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import gc
 import http.client
 import json
 import logging
@@ -14,13 +15,16 @@ import subprocess
 import sys
 import threading
 import unittest
+import weakref
 from typing import Any, Optional
 from unittest import mock
 
 from gsp_network import NetworkRenderer, RenderServer
 from gsp_network.errors import GspNetworkError, InvalidScene, ServerError, ServerStartError
+from gsp_network.framing import Response
 from gsp_network.settings import SettingError
 from gsp_network.transport import png_fault
+from gsp_network.workers import RenderThread
 
 from .scenes import Canvas, body_of, changed, points, run_server
 from .support import ROOT
@@ -274,6 +278,72 @@ class TestLife(unittest.TestCase):
             self.assertTrue(server.close(10))
             self.assertEqual(own_threads(), [])
 
+    def test_close_without_patience(self) -> None:
+        """Where nothing is being drawn close(0) ends every thread and says so."""
+        for _ in range(10):
+            server = RenderServer(port=0).start()
+            self.assertEqual(ask(server, "POST", "/render", body_of())[0], 200)
+            self.assertTrue(server.close(0))
+            self.assertEqual(own_threads(), [])
+
+    def test_hook_that_does_not_end(self) -> None:
+        """A hook that is still running when the timeout passes is what close names."""
+        begun, go_on = threading.Event(), threading.Event()
+        self.addCleanup(go_on.set)
+
+        def hook(body: bytes, picture: bytes) -> None:
+            begun.set()
+            go_on.wait(30)
+
+        with run_server(on_render=hook) as server, concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(ask, server, "POST", "/render", body_of())
+            self.assertTrue(begun.wait(10))
+            with self.assertLogs("gsp_network", logging.WARNING) as logs:
+                self.assertFalse(server.close(0))
+            self.assertIn("its hook", logs.output[0])
+            go_on.set()
+            self.assertIsNotNone(answer.exception(10))
+            self.assertTrue(server.close(10))
+
+    def test_no_thread_to_be_had(self) -> None:
+        """Where a connection's thread cannot start, the connection is closed, the next one is served, and close works."""
+        with run_server() as server:
+            start = threading.Thread.start
+
+            def refuse(thread: threading.Thread) -> None:
+                if thread.name == "gsp-network-connection":
+                    raise RuntimeError("can't start new thread")
+                start(thread)
+
+            with self.assertLogs("gsp_network", logging.ERROR), mock.patch.object(threading.Thread, "start", refuse):
+                with self.assertRaises((http.client.HTTPException, OSError)):
+                    ask(server, "GET", "/health")
+            self.assertEqual(ask(server, "GET", "/health")[0], 200)
+            self.assertTrue(server.close(5))
+
+    def test_slow_reader(self) -> None:
+        """A client that does not take its answer within the write timeout is left, and gets nothing else instead."""
+        large = bytes(40 * 2**20)
+        begun = threading.Event()
+
+        class Large(RenderServer):
+            def render(self, request: Any) -> Response:
+                begun.set()
+                return Response(200, {}, large)
+
+        server = Large(port=0, write_timeout=0.3).start()
+        self.addCleanup(server.close)
+        with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
+            head = b"POST /render HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+            connection.sendall(head)
+            self.assertTrue(begun.wait(10))
+            while any(thread.name == "gsp-network-connection" for thread in own_threads()):
+                threading.Event().wait(0.05)
+            received = b"".join(iter(lambda: connection.recv(2**20), b""))
+        self.assertLess(len(received), len(large))
+        self.assertEqual(received.count(b"HTTP/1.1 "), 1)
+        self.assertEqual(server.counts, {"requests": 1, "pictures": 0, "errors": 0})
+
     def test_stuck_draw_does_not_keep_the_program_alive(self) -> None:
         """A program whose server closed during an endless draw ends."""
         code = (
@@ -290,7 +360,7 @@ class TestLife(unittest.TestCase):
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
         self.assertEqual((done.returncode, done.stdout.strip()), (0, "False"), done.stderr)
-        self.assertIn("picture was being drawn", done.stderr)
+        self.assertIn("a picture that is still being drawn", done.stderr)
 
     def test_render_timeout(self) -> None:
         """A draw that takes longer than the setting is answered 504, one that waits as long for its turn 503."""
@@ -397,6 +467,26 @@ class TestExecutorAndHook(unittest.TestCase):
             with run_server(executor=pool) as server:
                 self.assertEqual(ask(server, "POST", "/render", body_of())[0], 200)
             self.assertEqual(pool.submit(max, 1, 2).result(10), 2)
+
+    def test_refused_request_leaves_nothing(self) -> None:
+        """A refused request's body is not kept alive by its error, also before the next garbage collection."""
+        futures: list[weakref.ref] = []
+
+        class Watching(RenderThread):
+            def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+                future = super().submit(fn, *args, **kwargs)
+                futures.append(weakref.ref(future))
+                return future
+
+        executor = Watching()
+        self.addCleanup(executor.shutdown)
+        with run_server(executor=executor) as server:
+            gc.collect()
+            gc.disable()
+            self.addCleanup(gc.enable)
+            self.assertEqual(ask(server, "POST", "/render", b"{}")[0], 422)
+            self.assertTrue(server.close(10))
+            self.assertEqual([future() for future in futures], [None])
 
     def test_on_render_sees_body_and_picture(self) -> None:
         """The hook gets each drawn request's body and picture, and none of the refused ones."""
