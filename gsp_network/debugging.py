@@ -50,9 +50,16 @@ class DebugFolder:
                 with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                     file.write(data)
                 os.replace(part, self.path / name)
-            for old in sorted(self._serials())[: -self.most]:
+            by_age = sorted(self._serials(), key=lambda number: (self._saved_at(number), number))
+            for old in by_age[: -self.most]:
                 for kind in ("payload.json", "picture.png"):
                     (self.path / f"{old:06d}_{kind}").unlink(missing_ok=True)
+
+    def _saved_at(self, serial: int) -> int:
+        try:
+            return (self.path / f"{serial:06d}_payload.json").stat().st_mtime_ns
+        except OSError:  # half of a pair that somebody deleted: the first to go
+            return 0
 
     def _serials(self) -> set[int]:
         matches = (re.fullmatch(r"(\d{6,})_(payload\.json|picture\.png)", name) for name in os.listdir(self.path))

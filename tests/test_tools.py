@@ -13,9 +13,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from unittest import mock
 
+from gsp_network.debugging import DebugFolder
 from gsp_network.errors import GspNetworkError
 from gsp_network.framing import Response
 from gsp_network.tools import network_server, replay
@@ -86,6 +88,19 @@ class TestReplay(unittest.TestCase):
             cwd=ROOT,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class TestDebugFolder(unittest.TestCase):
+    def test_oldest_go_first(self) -> None:
+        """What is over the count goes by age, so that what was just saved stays, whatever its number."""
+        with tempfile.TemporaryDirectory() as folder:
+            saved = DebugFolder(folder, 2)
+            for serial, age in ((6, 30), (7, 20)):
+                saved.save(serial, b"{}", b"")
+                then = time.time() - age
+                os.utime(pathlib.Path(folder, f"{serial:06d}_payload.json"), (then, then))
+            saved.save(1, b"{}", b"")
+            self.assertEqual(sorted({name[:6] for name in os.listdir(folder)}), ["000001", "000007"])
 
 
 class TestNetworkServer(unittest.TestCase):
