@@ -427,6 +427,7 @@ class Figures(RendererCase):
             "axes.facecolor": "black",
             "image.origin": "lower",
             "image.interpolation": "bicubic",
+            "figure.autolayout": True,
             "figure.dpi": 33,
         }
         with matplotlib.rc_context(style):

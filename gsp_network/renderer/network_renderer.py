@@ -41,7 +41,7 @@ class NetworkRenderer(RendererBase):
         remote_renderer_name: who draws there. None: what the environment variable GSP_REMOTE_RENDERER says, else "matplotlib".
         timeout: seconds for a whole request.
     Raises:
-        InvalidScene: a URL, renderer name or timeout that is none.
+        InvalidScene: a canvas, URL, renderer name or timeout that is none.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class NetworkRenderer(RendererBase):
         *,
         timeout: float = 60.0,
     ) -> None:
+        build_payload(canvas, [], [], [], [])  # raises for what is no canvas
         self._canvas = canvas
         self._renderer_name = (
             default_renderer_name()
@@ -115,6 +116,11 @@ class NetworkRenderer(RendererBase):
         if self._figure is None:
             width, height, dpi = self._canvas.get_width(), self._canvas.get_height(), self._canvas.get_dpi()
             figure = pyplot.figure(figsize=(_inches(width, dpi), _inches(height, dpi)), dpi=dpi, facecolor="white")
+            if hasattr(figure, "set_layout_engine"):  # rcParams may ask for one, which would move the axes
+                figure.set_layout_engine("none")
+            else:  # Matplotlib 3.5
+                figure.set_tight_layout(False)
+                figure.set_constrained_layout(False)
             axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
             axes.set_axis_off()
             self._figure = figure
