@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import formatdate
@@ -106,6 +107,7 @@ class HttpServer(ThreadingHTTPServer):
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._idle: set[threading.Thread] = set()
         self._changed = threading.Condition()
+        self._started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # those that still end, too
         super().__init__((host, port), _Connection)
 
     def server_bind(self) -> None:
@@ -118,6 +120,7 @@ class HttpServer(ThreadingHTTPServer):
         )
         with self._changed:
             self._connections[thread] = request
+            self._started.add(thread)
         try:
             thread.start()
         except RuntimeError:  # no thread to be had: the caller closes the connection
@@ -164,7 +167,11 @@ class HttpServer(ThreadingHTTPServer):
             if not self._changed.wait_for(lambda: not self._others(), LAST_SECONDS):
                 for thread in self._others():
                     self._shut(thread, socket.SHUT_RDWR)
-            return self._changed.wait_for(lambda: not self._others(), LAST_SECONDS)
+            ended = self._changed.wait_for(lambda: not self._others(), LAST_SECONDS)
+        for thread in list(self._started):
+            if ended and thread.is_alive() and thread is not threading.current_thread():
+                thread.join(LAST_SECONDS)  # it has answered, and is about to end
+        return ended
 
     def _others(self) -> list[threading.Thread]:
         """The threads of connections; without the caller's, which may be one when a hook closes the server."""
@@ -181,7 +188,7 @@ class _Connection(BaseHTTPRequestHandler):
     """One client's requests, one after the other."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # with it, each answer on a kept connection waits 40 ms for the client's ACK
+    disable_nagle_algorithm = True  # else each answer on a kept connection waits 40 ms for the client's ACK
     server: HttpServer
     request_id = ""
     unread = False
