@@ -25,6 +25,17 @@ def perspective(near: float = 1.0, far: float = 10.0) -> np.ndarray:
 
 
 class Projection(unittest.TestCase):
+    def test_shapes_that_are_none(self):
+        """Positions and matrices of other shapes are refused by name."""
+        for arguments, message in (
+            ((np.zeros((4, 2)), EYE, EYE, EYE), "positions: shape (4, 2), expected (n, 3)"),
+            ((np.zeros(3), EYE, EYE, EYE), "positions: shape (3,), expected (n, 3)"),
+            ((np.zeros((1, 3)), *[np.eye(3)] * 3), "model, view, projection: product of shape (3, 3), expected (4, 4)"),
+        ):
+            with self.subTest(message), self.assertRaises(InvalidScene) as caught:
+                project(*arguments)
+            self.assertEqual(str(caught.exception), message)
+
     def test_identity(self):
         """Through identities, positions are NDC and all visible."""
         positions = np.array([[0.5, -0.25, 3.0], [7.0, 8.0, 9.0]], "f4")

@@ -20,6 +20,7 @@ from gsp_network import (
     TransformLinkImmediate,
     TransformRegistry,
     Viewport,
+    backends,
 )
 from gsp_network.errors import InvalidScene, LimitExceeded, MalformedBody, RendererUnavailable, UnsupportedTransform
 from gsp_network.rendering import encode_png, render_payload
@@ -122,6 +123,19 @@ class TestRendererName(unittest.TestCase):
             render_payload(body_of(), "datoviz")
         with self.assertRaisesRegex(InvalidScene, "header GSP-Renderer: 'opengl', expected one of matplotlib, datoviz"):
             render_payload(body_of(), "opengl")
+
+
+class TestAvailability(unittest.TestCase):
+    def test_library_that_is_not_installed(self) -> None:
+        """A renderer whose library is missing is refused with the command that installs it."""
+        with mock.patch("importlib.util.find_spec", return_value=None):
+            with self.assertRaises(RendererUnavailable) as caught:
+                render_payload(body_of())
+        self.assertIn("pip install matplotlib", str(caught.exception))
+
+    def test_version_without_metadata(self) -> None:
+        """A library that carries no metadata, as in a frozen program, has an unknown version."""
+        self.assertEqual(backends.version("a-library-that-nobody-installs"), "unknown")
 
 
 class TestChains(unittest.TestCase):
