@@ -104,14 +104,12 @@ class Transport:
     def _read(self, response: _Kept, deadline: float) -> Answer:
         announced = response.length
         if announced is not None and announced > self.max_answer_bytes:
-            response.drop()
             raise BadResponse(
                 f"{self.base_url}: an answer of {announced} bytes, expected at most {self.max_answer_bytes}"
             )
         pieces, size = [], 0
         while True:
             if time.monotonic() > deadline:
-                response.drop()
                 raise socket.timeout
             piece = response.read1(READ_BYTES)
             if not piece:
@@ -119,10 +117,8 @@ class Transport:
             pieces.append(piece)
             size += len(piece)
             if size > self.max_answer_bytes:
-                response.drop()
                 raise BadResponse(f"{self.base_url}: an answer of over {self.max_answer_bytes} bytes")
         if announced is not None and size != announced:
-            response.drop()
             raise BadResponse(f"{self.base_url}: the answer ended after {size} of {announced} bytes")
         self._connections.keep(response)
         return Answer(response.status, response.headers, b"".join(pieces))
@@ -230,7 +226,16 @@ class _Connections(urllib.request.HTTPHandler):
             connection.sock.settimeout(left)
         connection.response_class = response_class  # type: ignore[assignment]
         try:
-            connection.request(request.get_method(), request.selector, request.data, headers)
+            try:
+                connection.request(request.get_method(), request.selector, request.data, headers)
+            except (BrokenPipeError, ConnectionResetError, ConnectionAbortedError) as broken:
+                if connection.sock is None:
+                    raise
+                # The server may have said why before it closed on the rest of the body.
+                try:
+                    return connection.getresponse()
+                except (OSError, http.client.HTTPException):
+                    raise broken from None
             return connection.getresponse()
         except BaseException:
             for response in made:  # Python 3.9 leaves the answer of a tunnel that failed open

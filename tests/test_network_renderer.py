@@ -299,6 +299,17 @@ class RendererName(RendererCase):
 
 
 class ServersErrors(RendererCase):
+    def test_body_that_the_server_does_not_read(self) -> None:
+        """The reason of a server that refuses a large body and closes on the rest of it comes through."""
+        with mock.patch.multiple("gsp_network.framing", LINGER_BYTES=2**20, LINGER_SECONDS=0.2):
+            server = self.serve(max_body_bytes=1000)
+            renderer = self.connect(server)
+            texture = Texture(np.zeros((2000, 2000, 4), np.uint8), 2000, 2000)  # 21 MB in base64
+            image = Image(texture, np.zeros((1, 3)), [-1, 1, -1, 1], "NEAREST")
+            with self.assertRaises(ServerError) as caught:
+                renderer.render(*scene_of(renderer.get_canvas(), image))
+        self.assertEqual((caught.exception.status, caught.exception.limit), (413, "max_body_bytes"))
+
     def test_unavailable(self) -> None:
         """A renderer that the server lacks is an error that names it and those that it has."""
         only = {"matplotlib": backends.BACKENDS["matplotlib"]}
