@@ -486,6 +486,7 @@ class TestExecutorAndHook(unittest.TestCase):
             self.addCleanup(gc.enable)
             self.assertEqual(ask(server, "POST", "/render", b"{}")[0], 422)
             self.assertTrue(server.close(10))
+            executor.shutdown()
             self.assertEqual([future() for future in futures], [None])
 
     def test_on_render_sees_body_and_picture(self) -> None:
