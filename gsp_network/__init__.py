@@ -5,25 +5,49 @@ Importing this loads nothing heavy; the public names arrive on first use.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ._lazy import lazy_names
+from .scene import __all__ as _scene_names
+
+if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLIC; a test holds the two together
+    from .codec import Scene as Scene
+    from .codec import decode_scene as decode_scene
+    from .codec import encode_scene as encode_scene
+    from .errors import BadResponse as BadResponse
+    from .errors import ClientError as ClientError
+    from .errors import DeadlineExceeded as DeadlineExceeded
+    from .errors import GspNetworkError as GspNetworkError
+    from .errors import InvalidScene as InvalidScene
+    from .errors import LimitExceeded as LimitExceeded
+    from .errors import MalformedBody as MalformedBody
+    from .errors import RendererUnavailable as RendererUnavailable
+    from .errors import RequestRefused as RequestRefused
+    from .errors import ServerBusy as ServerBusy
+    from .errors import ServerError as ServerError
+    from .errors import ServerStartError as ServerStartError
+    from .errors import ServerUnreachable as ServerUnreachable
+    from .errors import SettingError as SettingError
+    from .errors import UnsupportedTransform as UnsupportedTransform
+    from .renderer import NetworkPayload as NetworkPayload
+    from .renderer import NetworkRenderer as NetworkRenderer
+    from .rendering import render_payload as render_payload
+    from .rendering import render_scene as render_scene
+    from .scene import *  # noqa: F403 - every public name of the scene
+    from .server import RenderServer as RenderServer
 
 __version__ = "0.1.0"
 
 PUBLIC = {
-    ".scene": """
-        AnimatorBase Buffer BufferType Camera Canvas CapStyle Event Groups Image ImageInterpolation JoinStyle
-        MarkerShape Markers Paths Pixels Points RendererBase Segments Texts Texture TransBuf TransformChain
-        TransformLinkBase TransformLinkImmediate TransformRegistry VISUALS Viewport ViewportEventsBase VisualBase
-        pixels_to_points points_to_pixels project
-    """,
+    ".scene": " ".join(_scene_names),
     ".codec": "Scene decode_scene encode_scene",
     ".errors": """
         BadResponse ClientError DeadlineExceeded GspNetworkError InvalidScene LimitExceeded MalformedBody
         RendererUnavailable RequestRefused ServerBusy ServerError ServerStartError ServerUnreachable SettingError
         UnsupportedTransform
     """,
-    ".rendering": "render_payload render_scene",
     ".renderer": "NetworkPayload NetworkRenderer",
+    ".rendering": "render_payload render_scene",
     ".server": "RenderServer",
 }
 

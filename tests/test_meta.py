@@ -6,6 +6,7 @@ import ast
 import importlib
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import unittest
@@ -118,6 +119,19 @@ class PublicNames(unittest.TestCase):
         """dir() has every public name."""
         self.assertEqual(set(gsp_network.__all__) - set(dir(gsp_network)), set())
         self.assertIn("__version__", dir(gsp_network))
+
+    def test_names_for_type_checkers(self):
+        """What type checkers and editors are told to import is exactly what arrives on first use."""
+        for package in (gsp_network, gsp_network.scene, importlib.import_module("gsp_network.renderer")):
+            with self.subTest(package.__name__):
+                tree = ast.parse(pathlib.Path(package.__file__).read_text(encoding="utf-8"))
+                (block,) = (node for node in tree.body if isinstance(node, ast.If))
+                named = [(f".{item.module}", alias.asname or alias.name) for item in block.body for alias in item.names]
+                told = {(module, name) for module, name in named if name != "*"}
+                stars = {module for module, name in named if name == "*"}
+                public = {(module, name) for module, names in package.PUBLIC.items() for name in names.split()}
+                self.assertEqual(told, {(module, name) for module, name in public if module not in stars})
+                self.assertLessEqual(stars, {".scene"})
 
     def test_star(self):
         """`from gsp_network import *` brings every public name and nothing else."""
