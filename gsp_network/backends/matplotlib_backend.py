@@ -163,12 +163,12 @@ def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -
     fields, shown = drawing.fields, drawing.visible
     artist.set_paths([shape])
     artist.set_offsets(drawing.pixels[shown])
-    diameters = np.minimum(np.sqrt(fields["sizes"][shown], dtype=np.float64), LONGEST)
-    artist.set_sizes(diameters**2, drawing.dpi)
+    sizes = np.minimum(fields["sizes"][shown], LONGEST**2)
+    artist.set_sizes(sizes, drawing.dpi)
     artist.set_facecolors(_colors(fields["face_colors"][shown]))
     artist.set_edgecolors(_colors(fields["edge_colors"][shown]))
     # Beyond a pen that covers the canvas nothing changes in the picture, but at 1e6 pt Agg takes gigabytes for a small disc.
-    artist.set_linewidths(np.minimum(fields["edge_widths"][shown], diameters + sheet.covering_pt))
+    artist.set_linewidths(np.minimum(fields["edge_widths"][shown], np.sqrt(sizes) + sheet.covering_pt))
     artist.set_antialiased(True)
     if shown.any():
         sheet.put(artist, drawing)
