@@ -11,13 +11,25 @@ from typing import Union
 from .errors import ServerStartError
 
 
+def write_whole(path: pathlib.Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that appears whole or not at all; OSError where it cannot be written, and nothing is left then."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 class DebugFolder:
     """A hook for `RenderServer(on_render=...)`: each body and picture as ``NNNNNN_payload.json`` and ``NNNNNN_picture.png``.
 
     Files are readable by their owner alone (0600) and appear whole or not at all. Numbers go on from the highest one there.
 
     Args:
-        path: the folder; it is made on first need.
+        path: the folder; it is made where there is none.
         most: how many requests are kept; the oldest go first.
     Raises:
         ServerStartError: the folder cannot be made or read.
@@ -46,10 +58,7 @@ class DebugFolder:
         """Save under `serial`, and delete what is over the count; OSError where that cannot be done."""
         with self._lock:
             for name, data in ((f"{serial:06d}_payload.json", body), (f"{serial:06d}_picture.png", picture)):
-                part = self.path / f".{name}.{os.getpid()}"
-                with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                    file.write(data)
-                os.replace(part, self.path / name)
+                write_whole(self.path / name, data, 0o600)
             by_age = sorted(self._serials(), key=lambda number: (self._saved_at(number), number))
             for old in by_age[: -self.most]:
                 for kind in ("payload.json", "picture.png"):

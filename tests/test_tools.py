@@ -17,7 +17,7 @@ import time
 import unittest
 from unittest import mock
 
-from gsp_network.debugging import DebugFolder
+from gsp_network.debugging import DebugFolder, write_whole
 from gsp_network.errors import GspNetworkError
 from gsp_network.framing import Response
 from gsp_network.tools import network_server, replay
@@ -91,6 +91,15 @@ class TestReplay(unittest.TestCase):
 
 
 class TestDebugFolder(unittest.TestCase):
+    def test_failed_write_leaves_nothing(self) -> None:
+        """A file that cannot be finished is not there afterwards, nor a part of it, and the one before stays."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "picture.png")
+            write_whole(path, b"before")
+            with mock.patch("os.replace", side_effect=OSError("disk full")), self.assertRaises(OSError):
+                write_whole(path, b"after")
+            self.assertEqual((os.listdir(folder), path.read_bytes()), (["picture.png"], b"before"))
+
     def test_oldest_go_first(self) -> None:
         """What is over the count goes by age, so that what was just saved stays, whatever its number."""
         with tempfile.TemporaryDirectory() as folder:

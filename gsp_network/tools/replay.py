@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 import sys
 from typing import Optional
 
+from ..debugging import write_whole
 from ..errors import GspNetworkError
 from ..rendering import render_payload
 from ..transport import Transport, picture_of
@@ -31,9 +31,7 @@ def main(argv: Optional[list[str]] = None) -> int:
     try:
         body = args.file.read_bytes()
         picture = _render_on(args.server, body, args.timeout) if args.server else render_payload(body)
-        part = output.with_name(f".{output.name}.{os.getpid()}")
-        part.write_bytes(picture)
-        os.replace(part, output)
+        write_whole(output, picture)
     except (GspNetworkError, OSError) as exc:
         print(f"replay: {exc}", file=sys.stderr)
         return 1
