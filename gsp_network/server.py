@@ -171,7 +171,7 @@ class RenderServer:
             return self._route(request)
         except GspNetworkError as exc:
             return problem(exc, request.id)
-        except Exception:
+        except BaseException:
             logger.exception("request %s: a fault of this server", request.id)
             return problem(
                 GspNetworkError("a fault of this server; its log has the details under this request id"), request.id

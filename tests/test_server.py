@@ -188,15 +188,15 @@ class TestAnswers(unittest.TestCase):
         server = RenderServer(port=0)
         self.addCleanup(server.close)
         server.start()
-        with (
-            mock.patch.object(server, "draw", side_effect=ZeroDivisionError("secret")),
-            self.assertLogs("gsp_network", logging.ERROR) as logs,
-        ):
-            status, headers, body = ask(server, "POST", "/render", body_of())
-        self.assertEqual((status, json.loads(body)["type"]), (500, "internal_error"))
-        self.assertNotIn(b"secret", body)
-        self.assertNotIn(b"Traceback", body)
-        self.assertTrue(any(headers["X-Request-Id"] in line and "secret" in line for line in logs.output), logs.output)
+        for fault in (ZeroDivisionError("secret"), SystemExit("secret")):
+            with self.subTest(fault=fault), mock.patch.object(server, "draw", side_effect=fault):
+                with self.assertLogs("gsp_network", logging.ERROR) as logs:
+                    status, headers, body = ask(server, "POST", "/render", body_of())
+                self.assertEqual((status, json.loads(body)["type"]), (500, "internal_error"))
+                self.assertNotIn(b"secret", body)
+                self.assertNotIn(b"Traceback", body)
+                told = [line for line in logs.output if headers["X-Request-Id"] in line and "secret" in line]
+                self.assertTrue(told, logs.output)
 
     def test_errors_are_logged(self) -> None:
         """A refused request stands in the log with its id and its reason."""
