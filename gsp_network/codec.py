@@ -15,7 +15,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Callable, Optional, Sequence, cast
+from typing import Any, Callable, Optional, Sequence, TypeVar, cast
 
 from .errors import InvalidScene, MalformedBody
 from .scene.buffers import Buffer, BufferType, check_bytes, check_int, kind_of
@@ -44,6 +44,7 @@ RENDERER_VARIABLE = "GSP_REMOTE_RENDERER"
 RENDERER_HEADER = "GSP-Renderer"
 """Request header in which our client repeats the renderer's name, readable without the body."""
 
+_Known = TypeVar("_Known", bound=SceneObject)
 _LISTS = ("viewports", "visuals", "model_matrices", "cameras")
 
 
@@ -117,13 +118,11 @@ def build_payload(
     """The document of `encode_scene` as dictionaries and lists: ``{"data": {...}}``."""
     _check_lengths({"viewports": viewports, "visuals": visuals, "model_matrices": model_matrices, "cameras": cameras})
     data = {
-        "canvas": _encode_object(canvas, {"Canvas": Canvas}, "canvas"),
-        "viewports": [
-            _encode_object(item, {"Viewport": Viewport}, f"viewports[{i}]") for i, item in enumerate(viewports)
-        ],
+        "canvas": _encode_object(canvas, Canvas, "canvas"),
+        "viewports": [_encode_object(item, Viewport, f"viewports[{i}]") for i, item in enumerate(viewports)],
         "visuals": [_encode_visual(item, f"visuals[{i}]") for i, item in enumerate(visuals)],
         "model_matrices": [_encode_model_matrix(item, f"model_matrices[{i}]") for i, item in enumerate(model_matrices)],
-        "cameras": [_encode_object(item, {"Camera": Camera}, f"cameras[{i}]") for i, item in enumerate(cameras)],
+        "cameras": [_encode_object(item, Camera, f"cameras[{i}]") for i, item in enumerate(cameras)],
     }
     return {"data": data}
 
@@ -138,7 +137,7 @@ def _check_lengths(lists: dict[str, Sequence[Any]]) -> None:
             raise InvalidScene(name, f"{len(items)} items, expected {wanted}, as many as visuals")
 
 
-def _class_of(value: Any, classes: dict[str, type[SceneObject]], where: str) -> type[SceneObject]:
+def _class_of(value: Any, classes: dict[str, type[_Known]], where: str) -> type[_Known]:
     """The class of ours that `value` is one of, by the first class name in its MRO that we know."""
     for base in type(value).__mro__:
         if base.__name__ in classes:
@@ -147,12 +146,15 @@ def _class_of(value: Any, classes: dict[str, type[SceneObject]], where: str) -> 
 
 
 def _encode_visual(value: Any, where: str) -> dict[str, Any]:
-    classes: dict[str, type[SceneObject]] = {visual.__name__: visual for visual in VISUALS.values()}
-    return {"type": _class_of(value, classes, where).__name__.lower(), "visual": _encode_object(value, classes, where)}
+    known = _class_of(value, {visual.__name__: visual for visual in VISUALS.values()}, where)
+    return {"type": known.kind, "visual": _encode_fields(value, known, where)}
 
 
-def _encode_object(value: Any, classes: dict[str, type[SceneObject]], where: str) -> dict[str, Any]:
-    known = _class_of(value, classes, where)
+def _encode_object(value: Any, known: type[SceneObject], where: str) -> dict[str, Any]:
+    return _encode_fields(value, _class_of(value, {known.__name__: known}, where), where)
+
+
+def _encode_fields(value: Any, known: type[SceneObject], where: str) -> dict[str, Any]:
     fields = {
         field.key: _encode_field(field, getattr(value, f"get_{field.name}")(), f"{where}.{field.key}")
         for field in known.FIELDS
@@ -170,7 +172,7 @@ def _encode_field(field: Field, value: Any, where: str) -> Any:
     if isinstance(field.type, BufferType):
         return _encode_transbuf(field, value, where)
     if field.type is Texture:
-        return _encode_object(value, {"Texture": Texture}, where)
+        return _encode_object(value, Texture, where)
     if isinstance(field.type, type) and issubclass(field.type, Enum):  # GSP_API's enums have the same names
         return check_field(field, getattr(value, "name", value), where).name
     return check_field(field, value, where)

@@ -9,7 +9,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .backends import backend, prepare
-from .codec import Scene, check_renderer_name, decode_scene, default_renderer_name
+from .codec import RENDERER_HEADER, Scene, check_renderer_name, decode_scene, default_renderer_name
 from .errors import InvalidScene
 from .scene.groups import listed_indices
 from .scene.objects import ModelMatrix, SceneObject, is_chain, item_count
@@ -38,10 +38,10 @@ def render_payload(
     """
     scene = decode_scene(body, limits)
     if header_renderer is not None:
-        check_renderer_name(header_renderer, "header GSP-Renderer")
+        check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
         if scene.renderer_name not in (None, header_renderer):
             raise InvalidScene(
-                "renderer_name", f"{scene.renderer_name!r}, but the header GSP-Renderer says {header_renderer!r}"
+                "renderer_name", f"{scene.renderer_name!r}, but the header {RENDERER_HEADER} says {header_renderer!r}"
             )
         scene = replace(scene, renderer_name=header_renderer)
     if scene.renderer_name is None:

@@ -46,7 +46,6 @@ KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 # Matplotlib 3.5 calls it transOffset.
 OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
 
-
 # Diameters and line widths beyond any canvas, in pt: Agg takes for ever to flatten an outline of 1e19 px.
 LONGEST = 1e6
 
@@ -243,14 +242,7 @@ def draw_segments(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     shown = drawing.visible.reshape(-1, 2).all(axis=1)
     lines = drawing.pixels.reshape(-1, 2, 2)[shown]
     return _draw_lines(
-        lines,
-        fields["colors"][shown],
-        fields["line_widths"][shown],
-        fields["cap_style"],
-        JoinStyle.ROUND,
-        drawing,
-        kept,
-        sheet,
+        lines, fields["colors"][shown], fields["line_widths"][shown], JoinStyle.ROUND, drawing, kept, sheet
     )
 
 
@@ -268,16 +260,13 @@ def draw_paths(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     last[:-1] &= ~piece[1:] | first[1:]
     starts, stops = np.flatnonzero(first), np.flatnonzero(last) + 2
     lines = [pixels[start:stop] for start, stop in zip(starts, stops)]
-    return _draw_lines(
-        lines, colors[starts], widths[starts], fields["cap_style"], fields["join_style"], drawing, kept, sheet
-    )
+    return _draw_lines(lines, colors[starts], widths[starts], fields["join_style"], drawing, kept, sheet)
 
 
 def _draw_lines(
     lines: Any,
     colors: Any,
     widths: Any,
-    cap: CapStyle,
     join: JoinStyle,
     drawing: Drawing,
     kept: list[Any],
@@ -287,7 +276,7 @@ def _draw_lines(
     artist.set_segments(lines)
     artist.set_color(_colors(colors))
     artist.set_linewidths(np.minimum(widths, LONGEST))
-    artist.set_capstyle(CAPS[cap])
+    artist.set_capstyle(CAPS[drawing.fields["cap_style"]])
     artist.set_joinstyle(JOINS[join])
     artist.set_antialiased(True)
     if len(lines):

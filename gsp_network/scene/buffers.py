@@ -283,8 +283,13 @@ def check_finite(buffer: Buffer, where: str) -> None:
     """Refuse NaN and infinities, naming the first element that has one."""
     array = buffer.to_numpy()
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        first = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))[0])
-        raise InvalidScene(f"{where}[{first}]", f"{array[first].tolist()}, expected finite numbers")
+        raise wrong_item(array, ~np.isfinite(array), where, "finite numbers")
+
+
+def wrong_item(array: np.ndarray[Any, Any], wrong: Any, where: str, expected: str) -> InvalidScene:
+    """The error that names the first element of `array` where the mask `wrong`, of the same shape, has a part."""
+    first = int(np.flatnonzero(wrong.reshape(len(array), -1).any(axis=1))[0])
+    return InvalidScene(f"{where}[{first}]", f"{array[first].tolist()}, expected {expected}")
 
 
 def check_int(value: Any, where: str, least: Optional[int] = None, most: int = 2**31 - 1) -> int:

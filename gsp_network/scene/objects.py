@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Container, Optional
 import numpy as np
 
 from ..errors import InvalidScene
-from .buffers import Buffer, BufferType, check_float, check_int, kind_of, to_buffer
+from .buffers import Buffer, BufferType, check_float, check_int, kind_of, to_buffer, wrong_item
 from .groups import check_groups
 from .transforms import UNKNOWN_COUNT
 
@@ -236,11 +236,9 @@ def _check_transbuf(field: Field, value: Any, where: str) -> Any:
     array = buffer.to_numpy()
     if array.size:
         if field.least is not None and array.min() < field.least:
-            first = int(np.flatnonzero((array < field.least).reshape(len(array), -1).any(axis=1))[0])
-            raise InvalidScene(f"{where}[{first}]", f"{array[first].tolist()}, expected at least {field.least}")
+            raise wrong_item(array, array < field.least, where, f"at least {field.least}")
         if field.most is not None and array.max() > field.most:
-            first = int(np.flatnonzero((array > field.most).reshape(len(array), -1).any(axis=1))[0])
-            raise InvalidScene(f"{where}[{first}]", f"{array[first].tolist()}, expected at most {field.most}")
+            raise wrong_item(array, array > field.most, where, f"at most {field.most}")
     return buffer
 
 
