@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
     from .codec import Scene as Scene
     from .codec import decode_scene as decode_scene
     from .codec import encode_scene as encode_scene
+    from .errors import AccessDenied as AccessDenied
     from .errors import BadResponse as BadResponse
     from .errors import ClientError as ClientError
     from .errors import DeadlineExceeded as DeadlineExceeded
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
     from .errors import LimitExceeded as LimitExceeded
     from .errors import MalformedBody as MalformedBody
     from .errors import RendererUnavailable as RendererUnavailable
+    from .errors import RenderTimeout as RenderTimeout
     from .errors import RequestRefused as RequestRefused
     from .errors import ServerBusy as ServerBusy
     from .errors import ServerError as ServerError
@@ -29,6 +31,8 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
     from .errors import ServerUnreachable as ServerUnreachable
     from .errors import SettingError as SettingError
     from .errors import UnsupportedTransform as UnsupportedTransform
+    from .errors import WorkerCrashed as WorkerCrashed
+    from .loading import TransformLinkLoad as TransformLinkLoad
     from .renderer import NetworkPayload as NetworkPayload
     from .renderer import NetworkRenderer as NetworkRenderer
     from .rendering import render_payload as render_payload
@@ -42,10 +46,11 @@ PUBLIC = {
     ".scene": " ".join(_scene_names),
     ".codec": "Scene decode_scene encode_scene",
     ".errors": """
-        BadResponse ClientError DeadlineExceeded GspNetworkError InvalidScene LimitExceeded MalformedBody
-        RendererUnavailable RequestRefused ServerBusy ServerError ServerStartError ServerUnreachable SettingError
-        UnsupportedTransform
+        AccessDenied BadResponse ClientError DeadlineExceeded GspNetworkError InvalidScene LimitExceeded MalformedBody
+        RendererUnavailable RenderTimeout RequestRefused ServerBusy ServerError ServerStartError ServerUnreachable SettingError
+        UnsupportedTransform WorkerCrashed
     """,
+    ".loading": "TransformLinkLoad",
     ".renderer": "NetworkPayload NetworkRenderer",
     ".rendering": "render_payload render_scene",
     ".server": "RenderServer",

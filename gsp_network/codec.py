@@ -11,14 +11,13 @@ is wrong, naming its place as ``visuals[0].sizes``, and ignores unknown keys, so
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Callable, Optional, Sequence, TypeVar, cast
 
-from .errors import InvalidScene, MalformedBody
-from .scene.buffers import Buffer, BufferType, check_bytes, check_int, kind_of
+from .errors import InvalidScene, MalformedBody, kind_of
+from .scene.buffers import Buffer, BufferType, check_bytes, check_int
 from .scene.objects import (
     Camera,
     Canvas,
@@ -33,16 +32,7 @@ from .scene.objects import (
 )
 from .scene.transforms import TransBuf, TransformChain, buffer_type_named, member
 from .scene.visuals import VISUALS, VisualBase
-from .settings import DEFAULT_LIMITS, Limits
-
-RENDERER_NAMES = ("matplotlib", "datoviz")
-"""The renderers that a request can ask for."""
-
-RENDERER_VARIABLE = "GSP_REMOTE_RENDERER"
-"""Environment variable: the client's default, and on the server the renderer of a request that names none."""
-
-RENDERER_HEADER = "GSP-Renderer"
-"""Request header in which our client repeats the renderer's name, readable without the body."""
+from .settings import DEFAULT_LIMITS, Limits, check_renderer_name
 
 _Known = TypeVar("_Known", bound=SceneObject)
 _LISTS = ("viewports", "visuals", "model_matrices", "cameras")
@@ -62,25 +52,6 @@ class Scene:
     model_matrices: tuple[TransBuf, ...]
     cameras: tuple[Camera, ...]
     renderer_name: Optional[str] = None
-
-
-def check_renderer_name(name: Any, where: str = "renderer_name") -> str:
-    """`name` if it is one of RENDERER_NAMES, else InvalidScene at `where`, which lists them."""
-    if not isinstance(name, str) or name not in RENDERER_NAMES:
-        found = repr(name[:80]) if isinstance(name, str) else kind_of(name)
-        raise InvalidScene(where, f"{found}, expected one of {', '.join(RENDERER_NAMES)}")
-    return name
-
-
-def default_renderer_name() -> str:
-    """The renderer that GSP_REMOTE_RENDERER names, else "matplotlib".
-
-    Raises:
-        InvalidScene: the variable holds another name.
-    """
-    return check_renderer_name(
-        os.environ.get(RENDERER_VARIABLE) or RENDERER_NAMES[0], f"environment variable {RENDERER_VARIABLE}"
-    )
 
 
 # ---------------------------------------------------------------- encode

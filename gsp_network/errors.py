@@ -6,8 +6,11 @@
     |   +-- UnsupportedTransform    422  a transform link that is not registered here
     +-- MalformedBody               400  the body is not the JSON document it should be
     +-- RequestRefused              4xx  the HTTP request itself is wrong (status given)
+    +-- AccessDenied                4xx  who asks may not: no token (401), a web page of another origin (403), ... (421)
     +-- RendererUnavailable         422  this server cannot draw with that renderer
     +-- ServerBusy                  503  shutting down, or no room; try again
+    +-- WorkerCrashed               500  the process that drew the picture died
+    +-- RenderTimeout               504  the picture was not there in time
     +-- SettingError                500  a server's setting is unknown or out of range
     +-- ServerStartError            500  the server cannot listen where it was told to
     +-- ClientError                      raised by the client
@@ -22,7 +25,7 @@ survive pickling, so that any `concurrent.futures.Executor` can bring them back 
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 
 class GspNetworkError(Exception):
@@ -103,7 +106,14 @@ class MalformedBody(GspNetworkError, ValueError):
 
 
 class RequestRefused(GspNetworkError):
-    """The HTTP request itself is wrong: framing, path, method, size or kind of body."""
+    """The HTTP request itself is wrong: framing, path, method, size or kind of body.
+
+    Args:
+        status: HTTP status of the answer.
+        type: the problem type, a short stable word.
+        message: what was found, and what was expected.
+        limit: name of the setting that was hit, or None.
+    """
 
     def __init__(self, status: int, type: str, message: str, limit: Optional[str] = None) -> None:
         super().__init__(status, type, message, limit)
@@ -115,6 +125,10 @@ class RequestRefused(GspNetworkError):
         return str(self.args[2])
 
 
+class AccessDenied(RequestRefused):
+    """Who asks may not: no token that this server knows, a web page of another origin, a host name that is not its own."""
+
+
 class RendererUnavailable(GspNetworkError):
     """This server knows the renderer but cannot draw with it; the message says what is missing."""
 
@@ -123,10 +137,36 @@ class RendererUnavailable(GspNetworkError):
 
 
 class ServerBusy(GspNetworkError):
-    """The server is shutting down or has no room; the same request may succeed later."""
+    """The server is shutting down or has no room; the same request may succeed later.
+
+    Args:
+        message: what there is too much of.
+        limit: name of the setting that was hit, or None.
+    """
 
     status = 503
     type = "busy"
+
+    def __init__(self, message: str, limit: Optional[str] = None) -> None:
+        super().__init__(message, limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class WorkerCrashed(GspNetworkError):
+    """The worker process that drew the picture died before its answer was whole."""
+
+    type = "worker_crashed"
+
+
+class RenderTimeout(GspNetworkError):
+    """The picture was not there within the setting render_timeout; where a worker drew it, that was ended."""
+
+    status = 504
+    type = "render_timeout"
+    limit = "render_timeout"
 
 
 class SettingError(GspNetworkError, ValueError):
@@ -191,3 +231,9 @@ class ServerError(ClientError):
 
     def __str__(self) -> str:
         return f"{self.args[1]} (HTTP {self.status}" + (f", request {self.request_id})" if self.request_id else ")")
+
+
+def kind_of(value: Any) -> str:
+    """How messages name the type of a value: JSON's null, true/false, object and list in words."""
+    names = {type(None): "null", bool: "boolean", dict: "object", list: "list", str: "text"}
+    return names.get(type(value), type(value).__name__)

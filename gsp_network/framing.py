@@ -1,16 +1,19 @@
 """HTTP connections: bytes in, a `Request` out; a `Response` in, bytes out.
 
-`HttpServer` accepts connections and gives each a thread; each connection reads requests, has its owner answer them, and is
-kept only after a request that was read to its end. Every error of framing is answered as a problem document (RFC 9457).
-This module knows paths and methods, and nothing of scenes.
+`HttpServer` accepts connections, up to a number, and gives each a thread; each connection reads requests, has its owner answer
+them, and is kept only after a request that was read to its end. Every wait has a deadline for the whole of what it waits for,
+so that a client that trickles is no better off than a silent one. Every error of framing is answered as a problem document
+(RFC 9457). This module knows paths and methods, and nothing of scenes.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import re
+import select
 import socket
 import socketserver
 import sys
@@ -18,54 +21,83 @@ import threading
 import time
 import uuid
 import weakref
+from collections import Counter
 from dataclasses import dataclass
-from email.message import Message
 from email.utils import formatdate
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Optional, Protocol
+from http.server import ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
 from . import __version__
+from .admission import Access, Room
 from .errors import GspNetworkError, RequestRefused, ServerBusy
-from .settings import Settings
+from .head import Fields, Head, length_of_body, length_of_head, parse_head
+from .settings import Settings, is_loopback
+
+if TYPE_CHECKING:
+    import ssl
 
 logger = logging.getLogger(__name__)
 
-METHODS = {"/render": ("POST",), "/health": ("GET", "HEAD"), "/": ("GET", "HEAD")}
+METHODS = {"/render": ("POST",), "/health": ("GET", "HEAD"), "/metrics": ("GET", "HEAD"), "/": ("GET", "HEAD")}
 """What each path takes."""
 
+OPEN_PATHS = ("/health",)
+"""What is answered without a token, to a stranger in fewer words."""
+
 PROBLEM = "application/problem+json"
-MAX_LINE = 2048
-READ_BYTES, BODY_PIECE = 64 * 1024, 2**20
-LINGER_BYTES, LINGER_SECONDS = 64 * 2**20, 2.0
-LOG_CHARS = 200
+READ_BYTES, BODY_PIECE, WRITE_PIECE = 64 * 1024, 2**20, 2**20
+LINGER_BYTES, LINGER_SECONDS, MAX_LINGERING = 64 * 2**20, 2.0, 128
 LAST_SECONDS = 1.0
+TURN_SECONDS = 0.1  # of the accepting loop: it looks as often whether it is to end
+LINE_SHOWN = 400  # bytes of a request line that are kept for the log
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Response(NamedTuple):
-    """An answer: status, headers by name, body."""
+    """An answer: status, headers by name, body, and the error that it tells of, for the log."""
 
     status: int
     headers: dict[str, str]
     body: bytes
+    error: Optional[GspNetworkError] = None
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request whose framing is right and whose body has arrived whole."""
+    """A request whose framing is right and whose body has arrived whole.
+
+    Attributes:
+        trusted: whether the client has shown a token, or needs none.
+    """
 
     method: str
     path: str
-    headers: Message  # case does not matter in its get()
+    headers: Fields
     body: bytes
     id: str
     server: Any
+    trusted: bool = True
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer in figures, for log and metrics; `line` is the client's own words, not escaped."""
+
+    address: str
+    line: str
+    id: str
+    response: Response
+    received: int
+    seconds: float
 
 
 class Owner(Protocol):
     """What connections need of the server that they belong to."""
 
     settings: Settings
+    access: Access
+    room: Room
 
     @property
     def closing(self) -> bool:
@@ -74,8 +106,8 @@ class Owner(Protocol):
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included."""
 
-    def count(self, name: str) -> None:
-        """Add one to the count of "requests", "pictures" or "errors"."""
+    def finished(self, exchange: Exchange) -> None:
+        """Called for every answer before it is sent."""
 
 
 def problem(error: GspNetworkError, request_id: str) -> Response:
@@ -89,11 +121,50 @@ def problem(error: GspNetworkError, request_id: str) -> Response:
     headers = {"Content-Type": PROBLEM}
     if status == 503:
         headers["Retry-After"] = "1"
-    return Response(status, headers, json.dumps(document).encode("ascii") + b"\n")
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.type == "content_encoding":
+        headers["Accept-Encoding"] = "identity"
+    return Response(status, headers, json.dumps(document).encode("ascii") + b"\n", error)
+
+
+def _bytes_of(response: Response, id: str, headers: dict[str, str], with_body: bool = True) -> bytes:
+    """An answer as it is sent."""
+    told = {
+        "Date": formatdate(usegmt=True),
+        "Server": f"gsp_network/{__version__}",
+        **response.headers,
+        "Content-Length": str(len(response.body)),
+        "X-Request-Id": id,
+        "X-Content-Type-Options": "nosniff",
+        **headers,
+    }
+    head = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n" + "".join(
+        f"{name}: {value}\r\n" for name, value in told.items()
+    )
+    return head.encode("latin-1") + b"\r\n" + (response.body if with_body else b"")
+
+
+def _shut(connection: socket.socket, how: int) -> None:
+    try:
+        socket.socket.shutdown(connection, how)  # not SSLSocket's, after which its other threads would go on in clear text
+    except OSError:
+        logger.debug("a connection was gone before it was closed")
+
+
+def _readable(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:
+    """Those on which something has come, or their end, after at most so long a wait."""
+    if not hasattr(select, "poll"):
+        return select.select(sockets, [], [], seconds)[0]
+    poller = select.poll()  # select() knows descriptors up to 1023 only
+    for one in sockets:
+        poller.register(one, select.POLLIN)
+    found = {number for number, _ in poller.poll(1000 * seconds)}
+    return [one for one in sockets if one.fileno() in found]
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Accepts connections and gives each a daemon thread that it keeps track of."""
+    """Accepts connections and gives each a daemon thread that it keeps track of; those over the limits are told so."""
 
     daemon_threads = True
     block_on_close = False
@@ -101,48 +172,154 @@ class HttpServer(ThreadingHTTPServer):
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share a port
     allow_reuse_port = False
 
-    def __init__(self, owner: Owner, host: str, port: int) -> None:
+    def __init__(self, owner: Owner, host: str, port: int, tls: Optional[ssl.SSLContext] = None) -> None:
         self.owner = owner
+        self.tls = tls
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._connections: dict[threading.Thread, socket.socket] = {}
+        self._addresses: Counter[str] = Counter()
         self._idle: set[threading.Thread] = set()
         self._changed = threading.Condition()
         self._started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # those that still end, too
+        self._lingering: list[tuple[socket.socket, float, int]] = []  # refused; the accepting thread's alone
         super().__init__((host, port), _Connection)
 
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # HTTPServer's looks up the host's full name, which can take seconds
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
 
+    def server_close(self) -> None:
+        super().server_close()
+        for connection, _, _ in self._lingering:
+            connection.close()
+        self._lingering = []
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
+
+    # -- the accepting thread
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            return super().get_request()
+        except OSError as exc:
+            if exc.errno in NO_DESCRIPTORS:
+                logger.error("no connection can be accepted: %s", exc.strerror)
+                time.sleep(0.1)  # the listening socket stays readable: without a pause this would be a busy loop
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
+        address = plain_address(client_address[0])
+        settings = self.owner.settings
         thread = threading.Thread(
             target=self._serve, args=(request, client_address), name="gsp-network-connection", daemon=True
         )
         with self._changed:
-            self._connections[thread] = request
-            self._started.add(thread)
+            full = self._full(address, settings)
+            if not full:
+                self._connections[thread] = request
+                self._addresses[address] += 1
+                self._started.add(thread)
+        if full:
+            self._refuse(request, address, ServerBusy(f"too many connections (setting {full})", full))
+            return
         try:
             thread.start()
-        except RuntimeError:  # no thread to be had: the caller closes the connection
-            with self._changed:
-                del self._connections[thread]
-            raise
+        except RuntimeError as exc:  # no thread to be had
+            self._forget(thread, address)
+            logger.error("no thread for a connection: %s", exc)
+            self._refuse(request, address, ServerBusy("no thread to be had for this connection"))
+
+    def _full(self, address: str, settings: Settings) -> str:
+        if len(self._connections) >= settings.max_connections:
+            return "max_connections"
+        if self._addresses[address] >= settings.max_address_connections and not is_loopback(address):
+            return "max_address_connections"
+        return ""
+
+    def _refuse(self, request: socket.socket, address: str, error: ServerBusy) -> None:
+        """Say so without waiting; what the client still sends is read off by `service_actions`, or it would lose the answer."""
+        if self.tls is None:
+            id = uuid.uuid4().hex
+            response = problem(error, id)
+            self.owner.finished(Exchange(address, "", id, response, 0, 0.0))
+            try:
+                request.setblocking(False)
+                request.send(_bytes_of(response, id, {"Connection": "close", "Server-Timing": "total;dur=0"}))
+                request.shutdown(socket.SHUT_WR)
+                if len(self._lingering) >= MAX_LINGERING:
+                    self._lingering.pop(0)[0].close()  # it has had the most time to read its answer
+                self._lingering.append((request, time.monotonic() + LINGER_SECONDS, LINGER_BYTES))
+                return
+            except OSError as exc:
+                logger.debug("%s went away: %s", address, type(exc).__name__)
+        request.close()
+
+    def service_actions(self) -> None:
+        """Called at every turn of the accepting loop: read off what refused clients send, until the next one wants to connect."""
+        until = time.monotonic() + TURN_SECONDS
+        while self._lingering:
+            sockets = [self.socket, *(connection for connection, _, _ in self._lingering)]
+            ready = _readable(sockets, max(until - time.monotonic(), 0.0))
+            self._read_off()
+            if self.socket in ready or time.monotonic() >= until:
+                return
+
+    def _read_off(self) -> None:
+        """Let go of refused connections that have ended, or whose time is up."""
+        still = []
+        for connection, deadline, left in self._lingering:
+            try:
+                received = len(connection.recv(READ_BYTES))
+                ended = received == 0
+                left -= received
+            except BlockingIOError:
+                ended = False
+            except OSError:
+                ended = True
+            if ended or left <= 0 or time.monotonic() > deadline:
+                connection.close()
+            else:
+                still.append((connection, deadline, left))
+        self._lingering = still
+
+    # -- the connections' threads
 
     def _serve(self, request: Any, client_address: Any) -> None:
         try:
             self.process_request_thread(request, client_address)
         finally:
-            with self._changed:
-                self._connections.pop(threading.current_thread(), None)
-                self._idle.discard(threading.current_thread())
-                self._changed.notify_all()
+            self._forget(threading.current_thread(), plain_address(client_address[0]))
+
+    def _forget(self, thread: threading.Thread, address: str) -> None:
+        with self._changed:
+            self._connections.pop(thread, None)
+            self._idle.discard(thread)
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+            self._changed.notify_all()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close the connection: the one that TLS has made of `request`, where it has."""
+        with self._changed:
+            current = self._connections.get(threading.current_thread(), request)
+        _shut(current, socket.SHUT_WR)
+        current.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         error = sys.exc_info()[1]
-        if isinstance(error, (ConnectionError, socket.timeout)):
+        if isinstance(error, OSError):  # ssl.SSLError and timeouts too: the client's, not ours
             logger.debug("%s went away: %s", client_address[0], type(error).__name__)
         else:
             logger.exception("connection of %s: a fault of this server", client_address[0])
+
+    def wrapped(self, connection: socket.socket) -> None:
+        """Called by a connection's thread when TLS has made another socket of its own."""
+        with self._changed:
+            self._connections[threading.current_thread()] = connection
 
     def idle(self, idle: bool) -> None:
         """Called by a connection's thread before and after it waits for a request."""
@@ -150,7 +327,7 @@ class HttpServer(ThreadingHTTPServer):
             if idle:
                 self._idle.add(threading.current_thread())
                 if self.owner.closing:
-                    self._shut(threading.current_thread(), socket.SHUT_RD)
+                    _shut(self._connections[threading.current_thread()], socket.SHUT_RD)
             else:
                 self._idle.discard(threading.current_thread())
 
@@ -158,7 +335,7 @@ class HttpServer(ThreadingHTTPServer):
         """End idle connections now; wait until the others have answered, or the deadline has passed."""
         with self._changed:
             for thread in self._idle:
-                self._shut(thread, socket.SHUT_RD)  # what has arrived is still read and answered
+                _shut(self._connections[thread], socket.SHUT_RD)  # what has arrived is still read and answered
             self._changed.wait_for(lambda: not self._others(), max(deadline - time.monotonic(), 0.0))
 
     def abort(self) -> bool:
@@ -166,7 +343,7 @@ class HttpServer(ThreadingHTTPServer):
         with self._changed:
             if not self._changed.wait_for(lambda: not self._others(), LAST_SECONDS):
                 for thread in self._others():
-                    self._shut(thread, socket.SHUT_RDWR)
+                    _shut(self._connections[thread], socket.SHUT_RDWR)
             ended = self._changed.wait_for(lambda: not self._others(), LAST_SECONDS)
         for thread in list(self._started):
             if ended and thread.is_alive() and thread is not threading.current_thread():
@@ -177,200 +354,228 @@ class HttpServer(ThreadingHTTPServer):
         """The threads of connections; without the caller's, which may be one when a hook closes the server."""
         return [thread for thread in self._connections if thread is not threading.current_thread()]
 
-    def _shut(self, thread: threading.Thread, how: int) -> None:
-        try:
-            self._connections[thread].shutdown(how)
-        except OSError:
-            logger.debug("a connection was gone before it was closed")
+
+def plain_address(address: str) -> str:
+    """An IPv4 address that came in through an IPv6 socket as what it is."""
+    return address[len("::ffff:") :] if address.startswith("::ffff:") and "." in address else address
 
 
-class _Connection(BaseHTTPRequestHandler):
+class _Connection(socketserver.BaseRequestHandler):
     """One client's requests, one after the other."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else each answer on a kept connection waits 40 ms for the client's ACK
     server: HttpServer
-    request_id = ""
-    unread = False
-    began = 0.0
 
     def setup(self) -> None:
-        self.timeout = self.server.owner.settings.read_timeout  # type: ignore[misc]  # the base class reads it in setup()
-        super().setup()
+        self._connection: socket.socket = self.request
+        # Else each answer on a kept connection waits 40 ms for the client's ACK.
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self._received = bytearray()  # and not used yet
+        self._settings = self.server.owner.settings
 
-    def handle_one_request(self) -> None:
-        """Read one request, answer it, and say whether the connection is kept in `close_connection`."""
-        self.close_connection = True
-        self.command, self.path, self.request_version = "", "", "HTTP/1.1"
-        self.unread = True  # until the request has been read whole
+    def handle(self) -> None:
+        deadline = time.monotonic() + self._settings.head_timeout
+        if self.server.tls is not None:
+            self._connection.settimeout(self._settings.head_timeout)
+            wrapped = self.server.tls.wrap_socket(self._connection, server_side=True, do_handshake_on_connect=False)
+            self._connection = wrapped
+            self.server.wrapped(wrapped)
+            wrapped.do_handshake()
+        first = True
+        while self._one(deadline, first):
+            first = False
+            deadline = time.monotonic() + self._settings.idle_timeout
+
+    def _one(self, deadline: float, first: bool) -> bool:
+        """Read one request and answer it; whether the connection is kept."""
+        self._id = uuid.uuid4().hex
+        self._head: Optional[Head] = None
+        self._line = ""
+        self._unread = True  # until the request has been read whole
+        self._length = 0
+        self._began = time.perf_counter()
+        try:
+            if not self._wait(deadline, first):
+                return False
+            self._began = time.perf_counter()
+            head_deadline = deadline if first else time.monotonic() + self._settings.head_timeout
+            if not self._read_head(head_deadline):
+                return False
+            response = self._respond()
+        except GspNetworkError as exc:
+            response = problem(exc, self._id)
+        except socket.timeout:
+            late = RequestRefused(408, "timeout", "the request did not arrive in time (setting head_timeout or body_timeout)")
+            response = problem(late, self._id)
+        except MemoryError:
+            response = problem(ServerBusy("no memory for this body"), self._id)
+        return self._answer(response)
+
+    def _wait(self, deadline: float, first: bool) -> bool:
+        """Wait for a request to begin; False where the client has gone, or has kept an idle connection long enough."""
+        if self._received:
+            return True
         self.server.idle(True)
         try:
-            self.raw_requestline = self.rfile.readline(MAX_LINE + 1)
-            if self.raw_requestline == b"\r\n":  # RFC 9112 2.2: ignore an empty line before a request
-                self.raw_requestline = self.rfile.readline(MAX_LINE + 1)
-        except (ConnectionError, socket.timeout):
-            return
+            return self._receive(READ_BYTES, deadline)
+        except socket.timeout:
+            if first:  # it has connected and said nothing: it may still wait for an answer
+                raise
+            return False
+        except OSError:
+            return False
         finally:
             self.server.idle(False)
-        if not self.raw_requestline:
-            return
-        self.began = time.perf_counter()
-        self.request_id = uuid.uuid4().hex
-        response = self._respond()
-        if response is not None:
-            self._answer(response)
 
-    def _respond(self) -> Optional[Response]:
-        """The answer to the request whose first line has come; None for nothing but blanks."""
-        self._refusal: Optional[Response] = None
-        try:
-            if len(self.raw_requestline) > MAX_LINE:
-                raise RequestRefused(414, "line_too_long", f"request line: expected at most {MAX_LINE} bytes")
-            if not self.parse_request():
-                return self._refusal  # see send_error
-            request = self._read_request()
-        except GspNetworkError as exc:
-            return problem(exc, self.request_id)
-        except socket.timeout:
-            late = f"the request did not arrive within {self.timeout} s of silence"
-            return problem(RequestRefused(408, "timeout", late), self.request_id)
-        return self.server.owner.answer(request)
+    def _receive(self, most: int, deadline: float) -> bool:
+        """Add what comes to `_received`; False at the end; socket.timeout at the deadline, however the bytes trickle."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout
+        self._connection.settimeout(left)
+        piece = self._connection.recv(most)
+        self._received += piece
+        return bool(piece)
 
-    def _read_request(self) -> Request:
-        """The request, its body read whole; every check that needs no body comes before the body is read."""
-        wished = self.headers.get("X-Request-Id", "")
-        if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", wished):
-            self.request_id = wished
-        self.path = self.requestline.split()[1]  # as it was sent: the base class makes //x into /x
-        path = self.path.split("?", 1)[0]
-        if path not in METHODS:
-            raise RequestRefused(404, "not_found", f"no such path, expected one of {', '.join(METHODS)}")
-        if self.command not in METHODS[path]:
-            raise RequestRefused(405, "method_not_allowed", f"{path} takes {' and '.join(METHODS[path])}")
-        length = self._content_length(required=self.command == "POST")
-        if self.command == "POST":
-            kind = self.headers.get("Content-Type", "").split(";", 1)[0].strip().lower()
-            if kind != "application/json":
-                raise RequestRefused(415, "not_json", "Content-Type: expected application/json")
-            if self.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-                raise RequestRefused(
-                    415, "content_encoding", "Content-Encoding: expected identity, none other is taken"
-                )
-        if self.server.owner.closing:
-            raise ServerBusy("the server is shutting down")
-        expected = self.headers.get("Expect", "")
-        if expected.lower() not in ("", "100-continue"):
-            raise RequestRefused(417, "expectation_failed", "Expect: only 100-continue is known")
-        if expected and length:
-            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = self._read_body(length)
-        if len(body) < length:
-            raise RequestRefused(
-                400, "incomplete_body", f"body: {len(body)} bytes, expected {length} as Content-Length says"
-            )
-        self.unread = False
-        return Request(self.command, path, self.headers, body, self.request_id, self.server.owner)
-
-    def _read_body(self, length: int) -> bytes:
-        """The body, or what came of it; memory is taken as bytes arrive, not as they are announced."""
-        pieces = []
-        while length > 0:
-            piece = self.rfile.read(min(length, BODY_PIECE))
-            if not piece:
+    def _read_head(self, deadline: float) -> bool:
+        """Read a head; False where the client has left before it was whole, or sent nothing but an empty line."""
+        begun = False
+        while True:
+            if not begun and self._received != b"\r":  # whose LF is still to come
+                begun = True
+                if self._received[:2] == b"\r\n":  # RFC 9112 2.2: ignore one empty line before a request
+                    del self._received[:2]
+            self._line = bytes(self._received[:LINE_SHOWN]).split(b"\r\n", 1)[0].decode("latin-1")
+            size = length_of_head(bytes(self._received)) if begun else 0
+            if size:
                 break
-            pieces.append(piece)
-            length -= len(piece)
-        return b"".join(pieces)
-
-    def _content_length(self, required: bool) -> int:
-        if self.headers.get_all("Transfer-Encoding"):
-            raise RequestRefused(501, "transfer_encoding", "Transfer-Encoding: not taken, send a Content-Length")
-        lengths = self.headers.get_all("Content-Length", [])
-        if not lengths:
-            if required:
-                raise RequestRefused(411, "length_required", "Content-Length: missing")
-            return 0
-        if len(lengths) > 1 or not re.fullmatch(r"[0-9]{1,15}", lengths[0]):
-            raise RequestRefused(400, "bad_content_length", "Content-Length: expected one number of bytes")
-        most = self.server.owner.settings.max_body_bytes
-        if int(lengths[0]) > most:
-            raise RequestRefused(
-                413,
-                "body_too_large",
-                f"body: {int(lengths[0])} bytes, expected at most {most} (setting max_body_bytes)",
-                "max_body_bytes",
-            )
-        return int(lengths[0])
-
-    def handle_expect_100(self) -> bool:
-        """Nothing yet: 100 is sent when all checks have passed, just before the body is read."""
+            if not self._receive(READ_BYTES, deadline):
+                return False
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        head = self._head = parse_head(data)
+        wished = head.fields.get("X-Request-Id", "") or ""
+        if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", wished):
+            self._id = wished
         return True
 
-    def send_error(self, code: int, message: Optional[str] = None, explain: Optional[str] = None) -> None:
-        """Called by `parse_request` for what is no HTTP request: keeps the answer for `_respond`."""
-        refused = RequestRefused(code, "bad_request", message or HTTPStatus(code).phrase)
-        self._refusal = problem(refused, self.request_id)
+    def _respond(self) -> Response:
+        """The answer to the request whose head has come; every check that needs no body comes before the body is read."""
+        owner, head = self.server.owner, self._head
+        if head is None:
+            raise GspNetworkError("a connection without a head")
+        owner.access.check_host(head)
+        owner.access.check_origin(head)
+        if head.path not in METHODS:
+            raise RequestRefused(404, "not_found", f"no such path, expected one of {', '.join(METHODS)}")
+        if head.method not in METHODS[head.path]:
+            methods = " and ".join(METHODS[head.path])
+            raise RequestRefused(405, "method_not_allowed", f"{head.path} takes {methods}")
+        if head.path not in OPEN_PATHS:
+            owner.access.check_token(head)
+        length = length_of_body(head, self._settings.max_body_bytes)
+        if head.method == "POST":
+            _check_kind(head)
+        expected = head.fields.get("Expect") or ""
+        if expected.lower() not in ("", "100-continue"):
+            raise RequestRefused(417, "expectation_failed", "Expect: only 100-continue is known")
+        if owner.closing:
+            raise ServerBusy("the server is shutting down")
+        if head.method != "POST":  # a body here is none of ours: the connection ends with it unread
+            self._unread = length > 0
+            return self._hand_over(head, b"")
+        owner.room.check()
+        with owner.room.for_body(length):
+            if expected and length and head.minor >= 1:  # RFC 9110 10.1.1: HTTP/1.0 knows no 100
+                self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._length = length
+            body = self._read_body(length)
+            self._unread = False
+            return self._hand_over(head, body)
 
-    def _answer(self, response: Response) -> None:
-        """Write the answer in one piece; end the connection where the request was not read to its end."""
-        if self.unread or self.server.owner.closing:
-            self.close_connection = True
-        headers = {
-            "Date": formatdate(usegmt=True),
-            "Server": f"gsp_network/{__version__}",
-            **response.headers,
-            "Content-Length": str(len(response.body)),
-            "X-Request-Id": self.request_id,
-            "X-Content-Type-Options": "nosniff",
-        }
-        if response.status == 405:
-            headers["Allow"] = ", ".join(METHODS[self.path.split("?", 1)[0]])
-        if self.close_connection:
-            headers["Connection"] = "close"
-        elif self.request_version == "HTTP/1.0":
-            headers["Connection"] = "keep-alive"
-        head = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n" + "".join(
-            f"{name}: {value}\r\n" for name, value in headers.items()
+    def _hand_over(self, head: Head, body: bytes) -> Response:
+        owner = self.server.owner
+        return owner.answer(
+            Request(head.method, head.path, head.fields, body, self._id, owner, owner.access.knows(head))
         )
-        self._log(response)
-        self.connection.settimeout(self.server.owner.settings.write_timeout)
-        self.wfile.write(head.encode("latin-1") + b"\r\n" + (b"" if self.command == "HEAD" else response.body))
-        self.connection.settimeout(self.timeout)
-        if self.unread:
+
+    def _read_body(self, length: int) -> bytes:
+        """The body; memory is taken as bytes arrive, not as they are announced.
+
+        Raises:
+            RequestRefused: it ended early.
+        """
+        deadline = time.monotonic() + self._settings.body_timeout
+        pieces = [bytes(self._received[:length])]
+        del self._received[:length]
+        left = length - len(pieces[0])
+        while left > 0:
+            if not self._receive(min(left, BODY_PIECE), deadline):
+                arrived = length - left
+                raise RequestRefused(
+                    400, "incomplete_body", f"body: {arrived} bytes, expected {length} as Content-Length says"
+                )
+            pieces.append(bytes(self._received))
+            left -= len(self._received)
+            self._received.clear()
+        return b"".join(pieces)
+
+    def _answer(self, response: Response) -> bool:
+        """Send the answer in one write; whether the connection is kept, which it is only after a request in perfect order."""
+        head = self._head
+        more = self._unread or self._has_more()
+        kept = head is not None and head.keeps and not (more or self.server.owner.closing)
+        seconds = time.perf_counter() - self._began
+        phases = response.headers.get("Server-Timing", "")
+        headers = {"Server-Timing": f"{phases}{', ' if phases else ''}total;dur={1000 * seconds:.1f}"}
+        if response.status == 405 and head is not None:
+            headers["Allow"] = ", ".join(METHODS[head.path])
+        if not kept:
+            headers["Connection"] = "close"
+        elif head is not None and head.minor == 0:
+            headers["Connection"] = "keep-alive"
+        address = plain_address(self.client_address[0])
+        self.server.owner.finished(Exchange(address, self._line, self._id, response, self._length, seconds))
+        self._send(_bytes_of(response, self._id, headers, head is None or head.method != "HEAD"))
+        if more:
             self._linger()
+        return kept
+
+    def _has_more(self) -> bool:
+        """Whether bytes follow the request already: pipelined ones are not answered, and the connection ends."""
+        if self._received:
+            return True
+        if hasattr(self._connection, "pending") and self._connection.pending():
+            return True
+        return bool(_readable([self._connection], 0.0))
+
+    def _send(self, data: bytes) -> None:
+        deadline, view = time.monotonic() + self._settings.write_timeout, memoryview(data)
+        while view:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise socket.timeout
+            self._connection.settimeout(left)
+            view = view[self._connection.send(view[:WRITE_PIECE]) :]
 
     def _linger(self) -> None:
         """Read on for a while after an early answer: closing on unread bytes resets the connection, and the answer is lost."""
         deadline, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         try:
-            self.connection.shutdown(socket.SHUT_WR)
+            _shut(self._connection, socket.SHUT_WR)
             while left > 0 and time.monotonic() < deadline:
-                self.connection.settimeout(max(deadline - time.monotonic(), 0.01))
-                received = len(self.connection.recv(READ_BYTES))
+                self._connection.settimeout(max(deadline - time.monotonic(), 0.01))
+                received = len(self._connection.recv(READ_BYTES))
                 if not received:
                     return
                 left -= received
         except OSError as exc:
             logger.debug("%s went away: %s", self.client_address[0], type(exc).__name__)
 
-    def _log(self, response: Response) -> None:
-        owner = self.server.owner
-        owner.count("requests")
-        if response.status == 200 and response.headers.get("Content-Type") == "image/png":
-            owner.count("pictures")
-        if response.status >= 400:
-            owner.count("errors")
-        told = ""
-        if response.headers.get("Content-Type") == PROBLEM:
-            told = f" {json.loads(response.body)['detail'][:LOG_CHARS]!r}"
-        logger.log(
-            logging.ERROR if response.status == 500 else logging.INFO,  # what a client does wrong is no trouble
-            "%s %r %d, %d bytes, %.1f ms, request %s%s",
-            self.client_address[0],
-            f"{self.command or ''} {self.path}"[:LOG_CHARS],
-            response.status,
-            len(response.body),
-            1000 * (time.perf_counter() - self.began),
-            self.request_id,
-            told,
-        )
+
+def _check_kind(head: Head) -> None:
+    """Refuse a body that is not JSON by its type, which no web page can send elsewhere without asking, or is compressed."""
+    kind = (head.fields.get("Content-Type") or "").split(";", 1)[0].strip().lower()
+    if kind != "application/json":
+        raise RequestRefused(415, "not_json", "Content-Type: expected application/json")
+    if (head.fields.get("Content-Encoding") or "identity").lower() != "identity":
+        raise RequestRefused(415, "content_encoding", "Content-Encoding: expected identity, none other is taken")

@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import io
+import logging
+import time
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from .backends import backend, prepare
-from .codec import RENDERER_HEADER, Scene, check_renderer_name, decode_scene, default_renderer_name
-from .errors import InvalidScene
+from .backends import backend
+from .backends.base import prepare
+from .codec import Scene, decode_scene
+from .errors import GspNetworkError, InvalidScene
+from .loading import allow_loading
 from .scene.groups import listed_indices
-from .scene.objects import ModelMatrix, SceneObject, is_chain, item_count
+from .scene.objects import Canvas, ModelMatrix, SceneObject, is_chain, item_count
 from .scene.units import points_to_pixels
 from .scene.visuals import Pixels, Texts
-from .settings import DEFAULT_LIMITS, Limits
+from .settings import DEFAULT_LIMITS, RENDERER_HEADER, Limits, check_renderer_name, default_renderer_name
+
+logger = logging.getLogger(__name__)
+
+
+class Rendered(NamedTuple):
+    """A picture as PNG, who drew it, and the seconds that decoding, drawing and encoding took."""
+
+    picture: bytes
+    renderer: str
+    decode_s: float
+    draw_s: float
+    encode_s: float
 
 
 def render_payload(
@@ -29,13 +45,21 @@ def render_payload(
     Args:
         body: a scene as JSON, see `codec`.
         header_renderer: the renderer that the request's header names, or None.
-        default_renderer: who draws where neither header nor body names one; None: see `codec.default_renderer_name`.
+        default_renderer: who draws where neither header nor body names one; None: see `settings.default_renderer_name`.
         limits: how large a scene may be.
     Returns:
         PNG (ISO/IEC 15948), RGB, of exactly the canvas's size.
     Raises:
         MalformedBody, InvalidScene, LimitExceeded, UnsupportedTransform, RendererUnavailable: see `errors`.
     """
+    return render_timed(body, header_renderer, default_renderer, limits).picture
+
+
+def render_timed(
+    body: bytes, header_renderer: Optional[str], default_renderer: Optional[str], limits: Limits
+) -> Rendered:
+    """What `render_payload` does, with what it took."""
+    began = time.perf_counter()
     scene = decode_scene(body, limits)
     if header_renderer is not None:
         check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
@@ -43,19 +67,36 @@ def render_payload(
             raise InvalidScene(
                 "renderer_name", f"{scene.renderer_name!r}, but the header {RENDERER_HEADER} says {header_renderer!r}"
             )
-        scene = replace(scene, renderer_name=header_renderer)
-    if scene.renderer_name is None:
-        scene = replace(scene, renderer_name=default_renderer)
-    return render_scene(scene, limits)
+    renderer = header_renderer or scene.renderer_name or default_renderer or default_renderer_name()
+    scene = replace(scene, renderer_name=renderer)
+    decoded = time.perf_counter()
+    pixels = draw_scene(scene, limits)
+    drawn = time.perf_counter()
+    picture = encode_png(pixels)
+    return Rendered(picture, renderer, decoded - began, drawn - decoded, time.perf_counter() - drawn)
 
 
 def render_scene(scene: Scene, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The picture of a scene, as `render_payload` gives it."""
+    return encode_png(draw_scene(scene, limits))
+
+
+def draw_scene(scene: Scene, limits: Limits) -> np.ndarray[Any, Any]:
+    """The picture of a scene as (height, width, 3) uint8."""
     drawer = backend(scene.renderer_name or default_renderer_name())
     check_canvas(scene, limits)
-    resolved = run_chains(scene)
+    with allow_loading(limits.allow_load, limits.max_load_bytes):
+        resolved = run_chains(scene)
     check_limits(resolved, limits)
-    return encode_png(drawer.render(resolved.canvas, prepare(resolved), limits.math_text))
+    return drawer.render(resolved.canvas, prepare(resolved), limits.math_text)
+
+
+def warm_up() -> None:
+    """Load all that a first picture by the default renderer needs; without effect where that renderer cannot be used."""
+    try:
+        render_scene(Scene(Canvas(1, 1), (), (), (), ()))
+    except GspNetworkError as exc:
+        logger.info("not warmed up: %s", exc)
 
 
 def encode_png(pixels: np.ndarray[Any, Any]) -> bytes:

@@ -1,45 +1,53 @@
 """The server: HTTP in, one render call, a picture or a problem document out.
 
     POST /render   a scene as JSON -> its picture as PNG
-    GET /health    what this server is and can do, as JSON
+    GET /health    what this server is and can do, as JSON; to who shows no token where one is needed, that it is there
+    GET /metrics   counts and times, as Prometheus reads them
     GET /          the same for a person
 
-Every answer carries X-Request-Id; every error is application/problem+json (RFC 9457). This module frames bytes and keeps
-count; it parses no scene and draws nothing: that happens in the executor.
+Every answer carries X-Request-Id and Server-Timing; every error is application/problem+json (RFC 9457). This module frames
+bytes and keeps count; it parses no scene and draws nothing: that happens in the executor.
 
 Run it with ``python -m gsp_network.server``, or embed it: ``with RenderServer(port=0) as server: ... server.url``.
 """
 
 from __future__ import annotations
 
-import argparse
 import concurrent.futures
+import dataclasses
 import errno
 import html
+import importlib
+import importlib.util
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 import time
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import __version__, backends
-from .codec import RENDERER_HEADER, RENDERER_NAMES, default_renderer_name
-from .debugging import DebugFolder
-from .errors import GspNetworkError, RequestRefused, ServerBusy, ServerStartError
-from .framing import LAST_SECONDS, HttpServer, Request, Response, problem
-from .rendering import render_payload
-from .settings import Settings, add_arguments, is_loopback
-from .workers import RenderThread
+from .admission import Access, Room
+from .errors import GspNetworkError, RenderTimeout, ServerBusy, ServerStartError
+from .framing import LAST_SECONDS, Exchange, HttpServer, Request, Response, problem
+from .logs import printable
+from .metrics import CONTENT_TYPE, Metrics
+from .settings import RENDERER_HEADER, RENDERER_NAMES, Settings, default_renderer_name, is_loopback
+from .workers import RenderThread, WorkerPool, render, request_id
+
+if TYPE_CHECKING:
+    import ssl
 
 logger = logging.getLogger(__name__)
+access_log = logging.getLogger("gsp_network.access")
 
 PROTOCOL = "GSP scene over HTTP 1"
+LOG_CHARS = 200
+POOL_SECONDS = 1.0  # what a pool may need beyond its own deadline to end a worker and say so
 current_request: ContextVar[Request] = ContextVar("current_request")
 """The request being served, in the thread that serves it."""
 
@@ -47,16 +55,19 @@ OnRender = Callable[[bytes, bytes], None]
 
 
 class RenderServer:
-    """A server to embed: it installs no signal handler and no logging, and starts no process.
+    """A server to embed: it installs no signal handler and no logging, and starts no process unless it is told to by `workers`.
 
     Args:
         port: 0 picks a free one; None takes GSP_NETWORK_PORT, else 5000.
-        executor: runs `render_payload`; any `concurrent.futures.Executor`, which stays the caller's to shut down. None: a
-            thread of the server's own.
+        executor: runs `workers.render`; any `concurrent.futures.Executor`, which stays the caller's to shut down. None: `workers`
+            processes of the server's own or, where that setting is 0, a thread of its own.
         on_render: called with each request's body and its picture, in the thread that serves it; what it raises is logged.
         settings: any other row of the settings table, by name; what is not given is taken from the environment.
+    Attributes:
+        access: who may ask; `access.made` is the token that was made because the address needs one and none was given.
     Raises:
         SettingError: a setting that does not exist or is out of range.
+        ServerStartError: tokens, certificates, folders or modules that cannot be used.
         InvalidScene: GSP_REMOTE_RENDERER names no renderer.
     """
 
@@ -68,23 +79,26 @@ class RenderServer:
         on_render: Optional[OnRender] = None,
         **settings: Any,
     ) -> None:
-        self.settings = Settings.from_environment(port=port, **settings)
+        self.settings = prepared(Settings.from_environment(port=port, **settings))
         self.default_renderer = default_renderer_name()
         self.on_render = on_render
-        self._own_thread = RenderThread() if executor is None else None
-        self._executor: Executor = executor if self._own_thread is None else self._own_thread  # type: ignore[assignment]
+        self.access = Access(self.settings)
+        self.metrics = Metrics()
+        self.room = Room(self.settings.max_inflight_bytes, self.settings.workers + self.settings.places_waiting())
+        self._tls = tls_context(self.settings)
+        self._given = executor
+        self._own: Union[RenderThread, WorkerPool, None] = None
         self._http: Optional[HttpServer] = None
         self._accepting: Optional[threading.Thread] = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._closed = False
         self._waiting: set[threading.Event] = set()
-        self.counts = {"requests": 0, "pictures": 0, "errors": 0}
 
     # -- life
 
     def start(self) -> RenderServer:
-        """Listen and serve in threads of its own; returns self.
+        """Listen and serve in threads of its own; workers start too. Returns self.
 
         Raises:
             ServerStartError: the port is taken, the address is not this machine's, or the server was closed.
@@ -94,23 +108,39 @@ class RenderServer:
                 raise ServerStartError("this server was closed; make a new one")
             if self._http is not None:
                 return self
-            self._http = _listen(self)
+            http = _listen(self)
+            try:
+                if self._given is None:
+                    self._own = self._make_executor()
+            except BaseException:
+                http.server_close()
+                raise
+            self._http = http
             self._accepting = threading.Thread(
                 target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, name="gsp-network-accept", daemon=True
             )
             self._accepting.start()
-        if not is_loopback(self.settings.host):
-            logger.warning("listening on %s: whoever reaches this address can use the server", self.settings.host)
+        if not is_loopback(self.settings.host) and self._tls is None:
+            logger.warning(
+                "listening on %s without TLS: tokens and scenes can be read on the way; see --certfile", self.settings.host
+            )
         return self
 
+    def _make_executor(self) -> Union[RenderThread, WorkerPool]:
+        if not self.settings.workers:
+            for name in self.settings.imports:
+                importlib.import_module(name)
+            return RenderThread()
+        return WorkerPool(self.settings.workers, self.settings, warm_up=f"{__package__}.rendering:warm_up")
+
     def close(self, timeout: Optional[float] = None) -> bool:
-        """Stop: refuse new work, let requests under way finish, end every thread. A second time does nothing.
+        """Stop: refuse new work, let requests under way finish, end every thread and worker. A second time does nothing.
 
         Args:
             timeout: seconds to wait for requests under way; None takes the setting close_timeout.
         Returns:
-            Whether no thread is left. False only while a draw or a hook is still running, which is also logged; such a
-            thread is a daemon.
+            Whether nothing is left. False only while a hook, or a draw in this process, is still running, which is also logged;
+            such a thread is a daemon.
         """
         deadline = time.monotonic() + (self.settings.close_timeout if timeout is None else timeout)
         with self._lock:
@@ -128,9 +158,9 @@ class RenderServer:
                 left.append("a request that its hook or its client holds up")
         if self._accepting is not None:
             self._accepting.join()
-        if self._own_thread is not None:
-            self._own_thread.shutdown(wait=False, cancel_futures=True)
-            if not self._own_thread.join(max(deadline - time.monotonic(), LAST_SECONDS)):
+        if self._own is not None:
+            self._own.shutdown(wait=False, cancel_futures=True)
+            if not self._own.join(max(deadline - time.monotonic(), LAST_SECONDS)):
                 left.append("a picture that is still being drawn")
         if left:
             logger.warning("closed but for %s: its thread does not keep the program alive", " and ".join(left))
@@ -143,8 +173,9 @@ class RenderServer:
         self.close()
 
     def warm_up(self) -> None:
-        """Have the default renderer loaded in the executor now, so that the first picture does not wait for that."""
-        self._executor.submit(backends.backend, self.default_renderer)
+        """Have the default renderer loaded now where this process draws; workers do so by themselves."""
+        if isinstance(self._own, RenderThread):
+            self._own.submit(backends.backend, self.default_renderer)
 
     @property
     def port(self) -> int:
@@ -155,7 +186,8 @@ class RenderServer:
     def url(self) -> str:
         """The base URL for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.settings.host, self.settings.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def closing(self) -> bool:
@@ -166,11 +198,11 @@ class RenderServer:
 
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included; sets `current_request` meanwhile."""
-        token = current_request.set(request)
+        token, id_token = current_request.set(request), request_id.set(request.id)
         try:
             return self._route(request)
         except GspNetworkError as exc:
-            return problem(exc, request.id)
+            return problem(exc.with_traceback(None), request.id)
         except BaseException:
             logger.exception("request %s: a fault of this server", request.id)
             return problem(
@@ -178,63 +210,74 @@ class RenderServer:
             )
         finally:
             current_request.reset(token)
+            request_id.reset(id_token)
 
     def _route(self, request: Request) -> Response:
         if request.path == "/render":
-            return self.render(request)
+            with self.room.for_render():
+                return self.render(request)
+        headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
         if request.path == "/health":
-            return Response(
-                200,
-                {"Content-Type": "application/json", "Cache-Control": "no-store"},
-                json.dumps(self.health(), indent=1).encode() + b"\n",
-            )
-        page = _page(self).encode("utf-8")
+            health = self.health() if request.trusted else {"status": "ok"}
+            return Response(200, headers, json.dumps(health, indent=1).encode() + b"\n")
+        if request.path == "/metrics":
+            return Response(200, {**headers, "Content-Type": CONTENT_TYPE}, self._metrics_text().encode("utf-8"))
         policy = "default-src 'none'; style-src 'unsafe-inline'"
-        return Response(
-            200,
-            {
-                "Content-Type": "text/html; charset=utf-8",
-                "Content-Security-Policy": policy,
-                "Cache-Control": "no-store",
-            },
-            page,
-        )
+        headers.update({"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy})
+        return Response(200, headers, _page(self).encode("utf-8"))
 
     def render(self, request: Request) -> Response:
         """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
-        picture = self.draw(request.body, request.headers.get(RENDERER_HEADER))
+        began = time.perf_counter()
+        picture, renderer, decoded, drawn, encoded = self._draw(request.body, request.headers.get(RENDERER_HEADER))
+        drawing = decoded + drawn + encoded
+        queued = max(time.perf_counter() - began - drawing, 0.0)
+        self.metrics.add("renders", label=renderer)
+        self.metrics.observe("queue_seconds", queued)
+        self.metrics.observe("render_seconds", drawing)
         if self.on_render is not None:
             try:
                 self.on_render(request.body, picture)
             except Exception:
                 logger.exception("request %s: on_render failed", request.id)
-        return Response(200, {"Content-Type": "image/png"}, picture)
+        phases = {"queue": queued, "decode": decoded, "draw": drawn, "encode": encoded}
+        timing = ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in phases.items())
+        return Response(200, {"Content-Type": "image/png", "Server-Timing": timing}, picture)
 
     def draw(self, body: bytes, header_renderer: Optional[str] = None) -> bytes:
-        """Run `render_payload` in the executor and wait for the picture.
+        """Draw a scene in the executor and wait for the picture.
 
         Raises:
-            GspNetworkError: whatever `render_payload` raises; ServerBusy when the server closes meanwhile or the draw
-                has not begun within the setting render_timeout; RequestRefused (504) when it has not ended.
+            GspNetworkError: whatever `render_payload` raises; ServerBusy when the server closes meanwhile or the draw has not
+                begun within the setting queue_timeout; RenderTimeout when it has not ended in time; WorkerCrashed.
         """
-        future: Future[bytes] = self._executor.submit(
-            render_payload, body, header_renderer, self.default_renderer, self.settings
+        return bytes(self._draw(body, header_renderer)[0])
+
+    def _draw(self, body: bytes, header_renderer: Optional[str]) -> tuple[Any, ...]:
+        executor = self._given or self._own
+        if executor is None:
+            raise ServerBusy("this server has not been started")
+        future: Future[tuple[Any, ...]] = executor.submit(
+            render, body, header_renderer, self.default_renderer, self.settings
         )
         woken = threading.Event()
         future.add_done_callback(lambda _: woken.set())
         with self._lock:
             self._waiting.add(woken)
         try:
-            woken.wait(self.settings.render_timeout)
+            if woken.wait(self.settings.queue_timeout):
+                pass
+            elif future.cancel():
+                seconds = self.settings.queue_timeout
+                raise ServerBusy(f"no turn within {seconds} s (setting queue_timeout)", "queue_timeout")
+            else:  # it has begun, nobody knows when: a pool of ours does, and ends it in time
+                woken.wait(self.settings.render_timeout + (POOL_SECONDS if isinstance(executor, WorkerPool) else 0.0))
             if future.done():
                 return future.result()
-            begun = not future.cancel()
+            future.cancel()
             if self.closing:
                 raise ServerBusy("the server is shutting down")
-            late = f"no picture within {self.settings.render_timeout} s (setting render_timeout)"
-            if begun:
-                raise RequestRefused(504, "render_timeout", late, "render_timeout")
-            raise ServerBusy(f"{late}: others were drawn meanwhile")
+            raise RenderTimeout(f"no picture within {self.settings.render_timeout} s (setting render_timeout)")
         except concurrent.futures.CancelledError:
             raise ServerBusy("the server is shutting down") from None
         finally:
@@ -242,13 +285,54 @@ class RenderServer:
                 self._waiting.discard(woken)
             del future  # it holds its error, whose traceback holds this frame: a ring that keeps the body in memory
 
-    def count(self, name: str) -> None:
-        """Add one to a count of `health`."""
-        with self._lock:
-            self.counts[name] += 1
+    # -- what it tells of itself
+
+    def finished(self, exchange: Exchange) -> None:
+        """Enter an answer into metrics and access log; called by its connection before it is sent."""
+        response = exchange.response
+        self.metrics.add("requests", label=str(response.status))
+        self.metrics.add("received_bytes", exchange.received)
+        self.metrics.add("sent_bytes", len(response.body))
+        error = response.error
+        if error is not None and error.limit is not None:
+            self.metrics.add("limits_hit", label=error.limit)
+        method, _, target = exchange.line.partition(" ")
+        facts: dict[str, Any] = {
+            "address": exchange.address,
+            "method": printable(method, LOG_CHARS),
+            "target": printable(target.rpartition(" ")[0] or target, LOG_CHARS),
+            "status": response.status,
+            "received_bytes": exchange.received,
+            "sent_bytes": len(response.body),
+            "ms": round(1000 * exchange.seconds, 1),
+            "request_id": exchange.id,
+        }
+        told = ""
+        if error is not None:
+            facts.update(type=error.type, detail=printable(str(error), LOG_CHARS))
+            told = f" {facts['type']}: {facts['detail']}"
+        line = (
+            f'{facts["address"]} "{facts["method"]} {facts["target"]}" {facts["status"]}, {facts["received_bytes"]} bytes in, '
+            f"{facts['sent_bytes']} out, {facts['ms']} ms, request {facts['request_id']}{told}"
+        )
+        # What a client does wrong is no trouble of this server.
+        level = logging.ERROR if response.status == 500 else logging.INFO
+        access_log.log(level, "%s", line, extra={"access": facts})
+
+    def workers(self) -> dict[str, Any]:
+        """Worker processes by state, and how many were replaced, by reason; empty where this process draws."""
+        if not isinstance(self._own, WorkerPool):
+            return {}
+        return {**self._own.state(), "restarts": dict(self._own.restarts)}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Requests answered, pictures drawn, and answers of 400 and more."""
+        requests, errors = self.metrics.total("requests"), self.metrics.total("requests", "400")
+        return {"requests": requests, "pictures": self.metrics.total("renders"), "errors": errors}
 
     def health(self) -> dict[str, Any]:
-        """What GET /health answers."""
+        """What GET /health answers to who may know."""
         renderers = {}
         for name in RENDERER_NAMES:
             reason = backends.why_not(name)
@@ -257,8 +341,6 @@ class RenderServer:
                 if reason
                 else {"available": True, "version": backends.version(name)}
             )
-        with self._lock:
-            counts = dict(self.counts)
         return {
             "status": "ok",
             "server": "gsp_network",
@@ -268,14 +350,74 @@ class RenderServer:
             "default_renderer": self.default_renderer,
             "renderers": renderers,
             "uptime_s": round(time.monotonic() - self._started, 3),
-            "counts": counts,
+            "counts": self.counts,
+            "workers": self.workers(),
         }
+
+    def _metrics_text(self) -> str:
+        workers = self.workers()
+        restarts = workers.pop("restarts", {})
+        gauges = {
+            "workers": ("state", "Worker processes, by state.", workers),
+            "connections": ("", "Connections that are open.", {"": self._http.connections if self._http else 0}),
+            "inflight_bytes": ("", "Bytes of bodies of requests under way.", {"": self.room.bytes}),
+            "renders_under_way": ("", "Renders that run or wait.", {"": self.room.renders}),
+            "uptime_seconds": ("", "Time since the server was made.", {"": round(time.monotonic() - self._started, 3)}),
+        }
+        counters = {"worker_restarts": ("reason", "Workers that were replaced, by reason.", restarts)}
+        return self.metrics.text(gauges, counters)
+
+
+def prepared(settings: Settings) -> Settings:
+    """The settings with what they name looked at: folders and places to load from, modules to import.
+
+    Raises:
+        ServerStartError, SettingError: something is not there.
+    """
+    for name in settings.imports:
+        try:
+            found = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            found = None
+        if found is None:
+            raise ServerStartError(f"--import {name}: there is no module of that name")
+    if not settings.allow_load:
+        return settings
+    from .loading import check_places  # it needs numpy
+
+    return dataclasses.replace(settings, allow_load=check_places(settings.allow_load))
+
+
+def tls_context(settings: Settings) -> Optional[ssl.SSLContext]:
+    """What the settings certfile and keyfile make: TLS 1.2 or newer; None where there is no certificate.
+
+    Raises:
+        ServerStartError: the files cannot be read or do not belong together.
+    """
+    if not settings.certfile:
+        if settings.keyfile:
+            raise ServerStartError("--keyfile without --certfile: a key alone is of no use")
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certfile, settings.keyfile or None, password=_no_password)
+    except OSError as exc:  # ssl.SSLError too
+        reason = exc.strerror or getattr(exc, "reason", None) or type(exc).__name__
+        raise ServerStartError(f"certificate {settings.certfile}: {reason}; expected PEM files that belong together") from exc
+    return context
+
+
+def _no_password() -> str:
+    raise ServerStartError("--keyfile: the key is encrypted, and a server cannot be asked for its password")
 
 
 def _listen(server: RenderServer) -> HttpServer:
     host, port = server.settings.host, server.settings.port
     try:
-        return HttpServer(server, host, port)
+        return HttpServer(server, host, port, server._tls)
     except OverflowError:
         raise ServerStartError(f"port {port}: no such port, expected 0 to 65535") from None
     except socket.gaierror as exc:
@@ -325,59 +467,11 @@ png = renderer.render(viewports, visuals, model_matrices, cameras)</pre>
 """
 
 
-# ---------------------------------------------------------------- command line
-
-
 def main(argv: Optional[list[str]] = None) -> int:
-    """``python -m gsp_network.server``: serve until Ctrl-C or SIGTERM.
+    """``python -m gsp_network.server``; see `command_line.main`."""
+    from .command_line import main as run
 
-    Returns:
-        0 after a stop by signal, 2 where it could not start.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m gsp_network.server", description="Draw scenes sent by HTTP POST and answer PNG."
-    )
-    add_arguments(parser)
-    parser.add_argument("--version", action="version", version=f"gsp_network {__version__}")
-    try:
-        server = RenderServer(**vars(parser.parse_args(argv)))
-        logging.basicConfig(
-            level=server.settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
-        if server.settings.debug:
-            server.on_render = DebugFolder(server.settings.debug_dir, server.settings.debug_files)
-        return serve(server)
-    except GspNetworkError as exc:
-        print(f"gsp_network: {exc}", file=sys.stderr)
-        return 2
-
-
-def serve(server: RenderServer) -> int:
-    """Serve until SIGINT or SIGTERM, from the main thread; a second signal stops at once. Returns the exit status, 0."""
-    stop = threading.Event()
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in names}
-
-    def on_signal(number: int, frame: object) -> None:
-        for name in names:
-            signal.signal(name, signal.SIG_DFL)
-        stop.set()
-
-    for number in names:
-        signal.signal(number, on_signal)
-    try:
-        with server:
-            server.warm_up()
-            if server.settings.ready_json:
-                print(json.dumps({"url": server.url, "pid": os.getpid(), "version": __version__}), flush=True)
-            else:
-                print(f"gsp_network {__version__} serves on {server.url} (Ctrl-C stops it)", flush=True)
-            while not stop.wait(1.0):
-                pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0
+    return run(argv)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""One table of server settings.
+"""One table of server settings, and the names of the renderers that can be asked for.
 
 Each row gives a setting's name, type, default, unit and help; from it come the command line's option, the environment
-variable and README's table. What is not given as an argument is taken from the environment, else from the table.
+variable and README's table. What is not given as an argument is taken from the environment, else from the table. Imports no
+numpy, so that a server that draws in worker processes starts without it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,33 @@ import ipaddress
 import os
 from typing import Any, Mapping, Optional, TypeVar
 
-from .errors import LimitExceeded, SettingError
+from .errors import InvalidScene, LimitExceeded, SettingError, kind_of
+
+RENDERER_NAMES = ("matplotlib", "datoviz")
+"""The renderers that a request can ask for."""
+
+RENDERER_VARIABLE = "GSP_REMOTE_RENDERER"
+"""Environment variable: the client's default, and on the server the renderer of a request that names none."""
+
+RENDERER_HEADER = "GSP-Renderer"
+"""Request header in which our client repeats the renderer's name, readable without the body."""
 
 _Settings = TypeVar("_Settings", bound="Limits")
 
 
-def _row(default: Any, unit: str, help: str, least: Optional[float] = None, choices: tuple[str, ...] = ()) -> Any:
-    return dataclasses.field(default=default, metadata={"unit": unit, "help": help, "least": least, "choices": choices})
+def _row(
+    default: Any,
+    unit: str,
+    help: str,
+    least: Optional[float] = None,
+    choices: tuple[str, ...] = (),
+    option: Optional[str] = None,
+    shown: Optional[str] = None,
+    secret: bool = False,
+) -> Any:
+    """One row: `option` is the command line's where it is not made of the name ("": none), `shown` the default in words."""
+    facts = {"unit": unit, "help": help, "least": least, "choices": choices, "option": option, "shown": shown}
+    return dataclasses.field(default=default, repr=not secret, metadata={**facts, "secret": secret})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +64,10 @@ class Limits:
     max_json_items: int = _row(1_000_000, "", "values and containers of the JSON document, base64 aside", 1)
     max_depth: int = _row(64, "", "nesting of the JSON document", 8)
     math_text: bool = _row(False, "", "draw $...$ in strings as formulas; off: every string is literal")
+    allow_load: tuple[str, ...] = _row(
+        (), "", "folder, or https://host/, from which TransformLoad links may read; may be given several times"
+    )
+    max_load_bytes: int = _row(64 * 2**20, "bytes", "what one TransformLoad link may read", 1)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -77,7 +102,7 @@ class Limits:
         unknown = sorted(set(arguments) - set(fields))
         if unknown:
             raise SettingError(f"setting {unknown[0]}: unknown, expected one of {', '.join(fields)}")
-        values = {name: value for name, value in arguments.items() if value is not None}
+        values = {name: _several(fields[name], value) for name, value in arguments.items() if value is not None}
         for name, field in fields.items():
             text = environ.get(environment_variable(name))
             if name not in values and text is not None:
@@ -89,21 +114,87 @@ class Limits:
 class Settings(Limits):
     """All that a server can be told."""
 
-    host: str = _row("127.0.0.1", "", "address to listen on")
+    host: str = _row("127.0.0.1", "", "address to listen on; any but this machine's own requires a token")
     port: int = _row(5000, "", "port to listen on; 0 picks a free one", 0)
+    workers: int = _row(
+        0,
+        "",
+        "processes that draw; 0: a thread of the server's own",
+        0,
+        shown="one a CPU, at most 4; 0 for `RenderServer`",
+    )
+    queue: int = _row(0, "", "requests that may wait for their turn", 0, shown="4 a worker; 16 without workers")
+
+    token: tuple[str, ...] = _row(
+        (), "", "tokens that clients may show, separated by blanks", option="", shown="none on loopback", secret=True
+    )
+    token_file: str = _row("", "", "file with one token a line, readable by its owner alone", shown="none")
+    certfile: str = _row("", "", "PEM file with the certificate: the server speaks https", shown="none")
+    keyfile: str = _row("", "", "PEM file with the certificate's key", shown="in `--certfile`")
+    allow_host: tuple[str, ...] = _row(
+        (), "", "further name under which the server is reached; may be given several times"
+    )
+    allow_origin: tuple[str, ...] = _row(
+        (), "", "origin whose web pages may ask, as https://host; may be given several times"
+    )
+
+    max_connections: int = _row(64, "", "connections at once", 1)
+    max_address_connections: int = _row(16, "", "connections at once from one address that is not this machine's", 1)
     max_body_bytes: int = _row(64 * 2**20, "bytes", "body of a request", 1)
-    # 1M points (vec3, float32) are 16 MB in base64: a slow line gets through in steps, a silent one does not.
-    read_timeout: float = _row(15.0, "s", "longest silence of a client, inside a request or between two", 0.01)
-    write_timeout: float = _row(30.0, "s", "longest time for a client to take its answer", 0.01)
-    render_timeout: float = _row(120.0, "s", "longest time for a picture, waiting for its turn included", 0.01)
+    max_inflight_bytes: int = _row(512 * 2**20, "bytes", "bodies of all requests under way", 1)
+    head_timeout: float = _row(5.0, "s", "time for a request's head to arrive, in all", 0.01)
+    # 64 MiB in 60 s is 9 Mbit/s; 1M points (vec3, float32) are 16 MB in base64.
+    body_timeout: float = _row(60.0, "s", "time for a request's body to arrive, in all", 0.01)
+    idle_timeout: float = _row(15.0, "s", "how long a connection is kept between two requests", 0.01)
+    queue_timeout: float = _row(10.0, "s", "how long a request waits for its turn to be drawn", 0.01)
+    render_timeout: float = _row(30.0, "s", "longest time for a picture once its turn has come", 0.01)
+    write_timeout: float = _row(30.0, "s", "time for a client to take its answer, in all", 0.01)
     close_timeout: float = _row(30.0, "s", "how long closing waits for requests under way", 0)
+
+    recycle_renders: int = _row(200, "", "pictures that a worker draws before a fresh one takes over", 1)
+    recycle_bytes: int = _row(2**30, "bytes", "memory at which a fresh worker takes over", 1)
+    worker_memory_bytes: int = _row(
+        4 * 2**30, "bytes", "address space of a worker; a scene that needs more is refused; 0: no limit", 0
+    )
+    imports: tuple[str, ...] = _row(
+        (),
+        "",
+        "module to import where scenes are drawn, to register its transform links; may be given several times",
+        option="--import",
+    )
+
     log_level: str = _row(
         "info", "", "how much is logged: debug, info, warning, error", choices=("debug", "info", "warning", "error")
     )
+    log_format: str = _row("text", "", "how it is logged: text, json", choices=("text", "json"))
     ready_json: bool = _row(False, "", "say that the server is ready as one line of JSON")
+    exit_with_parent: bool = _row(False, "", "stop when the process that started the server has ended")
     debug: bool = _row(False, "", "save every drawn request and its picture")
     debug_dir: str = _row("./network_server_debug", "", "where debug saves them")
     debug_files: int = _row(1000, "", "requests that debug keeps; the oldest go first", 1)
+
+    def places_waiting(self) -> int:
+        """How many requests may wait: the setting queue, or what its 0 stands for."""
+        return self.queue or (4 * self.workers if self.workers else 16)
+
+
+def check_renderer_name(name: Any, where: str = "renderer_name") -> str:
+    """`name` if it is one of RENDERER_NAMES, else InvalidScene at `where`, which lists them."""
+    if not isinstance(name, str) or name not in RENDERER_NAMES:
+        found = repr(name[:80]) if isinstance(name, str) else kind_of(name)
+        raise InvalidScene(where, f"{found}, expected one of {', '.join(RENDERER_NAMES)}")
+    return name
+
+
+def default_renderer_name() -> str:
+    """The renderer that GSP_REMOTE_RENDERER names, else "matplotlib".
+
+    Raises:
+        InvalidScene: the variable holds another name.
+    """
+    return check_renderer_name(
+        os.environ.get(RENDERER_VARIABLE) or RENDERER_NAMES[0], f"environment variable {RENDERER_VARIABLE}"
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -121,57 +212,79 @@ def environment_variable(name: str) -> str:
     return "GSP_NETWORK_" + name.upper()
 
 
+def _several(field: dataclasses.Field[Any], value: Any) -> Any:
+    """The value of a setting that takes several: a tuple, of one text or a list of texts."""
+    if not isinstance(field.default, tuple):
+        return value
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
 def _check(field: dataclasses.Field[Any], value: Any, where: str) -> None:
     wanted = type(field.default)
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    found = "what it holds" if field.metadata["secret"] else repr(value)
     if not (isinstance(value, wanted) or (wanted is float and number)) or (
         isinstance(value, bool) and wanted is not bool
     ):
-        raise SettingError(f"{where}: {value!r}, expected {wanted.__name__}")
+        raise SettingError(f"{where}: {found}, expected {wanted.__name__}")
+    if wanted is tuple and not all(isinstance(item, str) and item.strip() for item in value):
+        raise SettingError(f"{where}: {found}, expected texts that are not empty")
     least = field.metadata["least"]
     if least is not None and not least <= value < float("inf"):
         wanted_range = f"at least {least}" if value < least else f"a finite number of at least {least}"
-        raise SettingError(f"{where}: {value!r}, expected {wanted_range}")
+        raise SettingError(f"{where}: {found}, expected {wanted_range}")
     if field.metadata["choices"] and value not in field.metadata["choices"]:
-        raise SettingError(f"{where}: {value!r}, expected one of {', '.join(field.metadata['choices'])}")
+        raise SettingError(f"{where}: {found}, expected one of {', '.join(field.metadata['choices'])}")
+
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 def _parse(field: dataclasses.Field[Any], text: str, where: str) -> Any:
     wanted: Any = type(field.default)
     if wanted is bool:
-        words = {
-            "1": True,
-            "true": True,
-            "yes": True,
-            "on": True,
-            "0": False,
-            "false": False,
-            "no": False,
-            "off": False,
-            "": False,
-        }
-        if text.strip().lower() not in words:
+        word = text.strip().lower()
+        if word and word not in _BOOLEANS:
             raise SettingError(f"{where}: {text!r}, expected true or false")
-        return words[text.strip().lower()]
+        return _BOOLEANS.get(word, False)
     try:
-        value = wanted(text)
+        value = tuple(text.split()) if wanted is tuple else wanted(text)
     except ValueError:
         raise SettingError(f"{where}: {text!r}, expected {wanted.__name__}") from None
     _check(field, value, where)
     return value
 
 
+def option_of(field: dataclasses.Field[Any]) -> str:
+    """The command line's option of a setting: ``--port``; empty where there is none."""
+    option = field.metadata["option"]
+    return "--" + field.name.replace("_", "-") if option is None else option
+
+
+def _default_of(field: dataclasses.Field[Any]) -> str:
+    if field.metadata["shown"] is not None:
+        return str(field.metadata["shown"])
+    if field.default == ():
+        return "none"
+    unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
+    return "off" if field.default is False else f"{field.default}{unit}"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add one option a setting to a command line; what is not given stays None, for `Settings.from_environment`."""
     for field in dataclasses.fields(Settings):
-        option = "--" + field.name.replace("_", "-")
-        default = field.default
-        parser_of: Any = type(default)
-        text = f"{field.metadata['help']} (default {default}{' ' + field.metadata['unit'] if field.metadata['unit'] else ''})"
-        if isinstance(default, bool):
-            parser.add_argument(option, action="store_true", default=None, help=text)
+        option = option_of(field)
+        if not option:
+            continue
+        kind: Any = type(field.default)
+        text = f"{field.metadata['help']} (default {_default_of(field)})"
+        if kind is bool:
+            parser.add_argument(option, dest=field.name, action="store_true", default=None, help=text)
+        elif kind is tuple:
+            parser.add_argument(option, dest=field.name, action="append", default=None, metavar="TEXT", help=text)
         else:
-            parser.add_argument(option, type=parser_of, default=None, metavar=type(default).__name__.upper(), help=text)
+            metavar = kind.__name__.upper()
+            parser.add_argument(option, dest=field.name, type=kind, default=None, metavar=metavar, help=text)
 
 
 def markdown_table() -> str:
@@ -180,10 +293,10 @@ def markdown_table() -> str:
     for field in sorted(
         dataclasses.fields(Settings), key=lambda field: field.name in {row.name for row in dataclasses.fields(Limits)}
     ):
-        unit = f" {field.metadata['unit']}" if field.metadata["unit"] else ""
-        default = "off" if field.default is False else f"{field.default}{unit}"
-        option, variable = field.name.replace("_", "-"), environment_variable(field.name)
-        lines.append(f"| `--{option}` | `{variable}` | {default} | {field.metadata['help']} |")
+        option = f"`{option_of(field)}`" if option_of(field) else ""
+        lines.append(
+            f"| {option} | `{environment_variable(field.name)}` | {_default_of(field)} | {field.metadata['help']} |"
+        )
     return "\n".join(lines)
 
 

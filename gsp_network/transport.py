@@ -1,14 +1,18 @@
-"""One HTTP request: kept connections, one total deadline, every failure an error of ours. Standard library only.
+"""One HTTP request: kept connections, a few tries within one total deadline, every failure an error of ours.
 
 What a server sends is not trusted: no redirects, no schemes but http and https, no answer beyond a size, no picture that is
-not whole.
+not whole; over https no certificate that does not verify. Standard library only.
 """
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import json
+import logging
+import os
+import random
 import selectors
 import socket
 import threading
@@ -17,11 +21,18 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, Union
 
 from . import __version__
-from .errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable
-from .settings import is_loopback
+from .errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable, kind_of
+from .settings import environment_variable, is_loopback
+
+try:
+    import ssl  # http.client has loaded it already
+except ImportError:  # a Python that was built without OpenSSL: http alone
+    ssl = None  # type: ignore[assignment]
+
+logger = logging.getLogger(__name__)
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 READ_BYTES = 2**20
@@ -30,6 +41,21 @@ PROXY_PASSWORD = "Proxy-authorization"  # as urllib.request spells it
 # The picture of the largest canvas that a server draws by default, uncompressed, is 64 MiB.
 MAX_ANSWER_BYTES = 256 * 2**20
 START_HINT = "start one with: python -m gsp_network.server"
+TOKEN_VARIABLE = environment_variable("token")
+BUSY = 503
+RETRIES = 3
+FIRST_BACKOFF_SECONDS = 0.1  # then 0.4 and 1.6: a server that starts anew takes about a second
+MAX_RETRY_AFTER_SECONDS = 30  # a server may ask for hours
+# What helps against a certificate that does not verify, by OpenSSL's X509_V_ERR_... number; else cafile does.
+CERTIFICATE_REMEDIES = {
+    9: "is this machine's clock right?",
+    10: "the server needs a new one",
+    62: "ask by a name that the certificate holds",
+    64: "ask by an address that the certificate holds",
+}
+CAFILE_REMEDY = "to trust the server's own, give its PEM file as cafile="
+
+PathLike = Union[str, "os.PathLike[str]"]
 
 
 class Answer(NamedTuple):
@@ -45,13 +71,28 @@ class Transport:
 
     Args:
         base_url: ``http://host:port`` or https, with or without a path before ``/render``.
-        timeout: seconds for a whole request, connecting and receiving included.
+        timeout: seconds for a whole request: connecting, receiving, further tries and the waits before them included.
         max_answer_bytes: the largest body that is accepted.
+        token: sent with each request as ``Authorization: Bearer TOKEN``, readable on the way unless the URL is https. A
+            proxy that the environment names for http reads it too; one for https, which only opens a tunnel, does not.
+        cafile: PEM file with the certificates to trust for https in place of the system's: the server's own, or its
+            issuer's. Certificate and host name are verified in any case.
+        retries: how often a request is sent again after a 503, or when no connection came about or it broke before there
+            was an answer.
     Raises:
-        InvalidScene: a URL or timeout that is none.
+        InvalidScene: a URL, timeout, token, cafile or number of retries that is none.
     """
 
-    def __init__(self, base_url: str, timeout: float = 60.0, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        timeout: float = 60.0,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        *,
+        token: Optional[str] = None,
+        cafile: Optional[PathLike] = None,
+        retries: int = RETRIES,
+    ) -> None:
         self.base_url = check_base_url(base_url)
         if (
             isinstance(timeout, bool)
@@ -59,47 +100,93 @@ class Transport:
             or not 0 < timeout <= threading.TIMEOUT_MAX
         ):
             raise InvalidScene("timeout", f"{timeout!r}, expected seconds above 0")
+        if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+            raise InvalidScene("retries", f"{retries!r}, expected a whole number, 0 or more")
         self.timeout = timeout
         self.max_answer_bytes = max_answer_bytes
-        host = urllib.parse.urlsplit(self.base_url).hostname or ""
-        self._connections = _Connections()
+        self.retries = retries
+        self._token = None if token is None else check_token(token)
+        parts = urllib.parse.urlsplit(self.base_url)
+        host = parts.hostname or ""
+        if cafile is not None and parts.scheme != "https":
+            raise InvalidScene("cafile", f"given for {self.base_url}, expected an https URL")
+        if self._token is not None and parts.scheme != "https" and not is_loopback(host):
+            logger.warning("%s: the token travels readable for all on the way; https would hide it", self.base_url)
+        self._closing = threading.Event()  # set by close(); requests from then on have another
+        self._connections = _Connections(_tls_context(cafile) if parts.scheme == "https" else None)
         self._opener = urllib.request.OpenerDirector()  # not build_opener: that brings redirects, file: and ftp:
         self._opener.add_handler(urllib.request.ProxyHandler({} if is_loopback(host) else None))
         self._opener.add_handler(self._connections)
         self._opener.addheaders = [("User-Agent", f"gsp_network/{__version__}")]
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
-        """POST `body` to `path` below the base URL.
+        """POST `body` to `path` below the base URL, which must be harmless to do twice.
 
+        Sent again at most `retries` times, after a pause (`retry_delay`): where no connection came about or it broke before
+        there was an answer, and after a 503. Never after another answer, a timeout, a fault of TLS or an unknown host. Where
+        the pause would outlast the timeout, or `close` ends it, the last failure stands. A kept connection that the server
+        has closed meanwhile is replaced at once, which does not count.
+
+        Returns:
+            The first answer that is no 503, else the last 503.
         Raises:
-            ServerUnreachable: no connection, or it broke.
+            ServerUnreachable: no connection, or it broke, or the server's certificate does not verify.
             DeadlineExceeded: no whole answer within the timeout.
             BadResponse: an answer that is not HTTP, not whole, or too large.
         """
-        deadline = time.monotonic() + self.timeout
-        request = urllib.request.Request(self.base_url + path, body, headers, method="POST")
-        request.deadline = deadline  # type: ignore[attr-defined]
         try:
-            response = self._opener.open(request, timeout=self.timeout)
-            if response is None:
-                raise ServerUnreachable(f"{self.base_url}: the proxy that the environment names is none for http")
-            try:
-                return self._read(response, deadline)
-            except BaseException:
-                response.drop()
-                raise
+            return self._insist(path, body, headers, time.monotonic() + self.timeout)
         except socket.timeout as exc:
             raise DeadlineExceeded(f"{self.base_url}: no whole answer within {self.timeout} s") from exc
         except urllib.error.URLError as exc:
             raise ServerUnreachable(f"{self.base_url}: {exc.reason}") from exc
-        except ConnectionRefusedError as exc:
-            raise ServerUnreachable(f"{self.base_url}: no server answers there; {START_HINT}") from exc
         except OSError as exc:
-            raise ServerUnreachable(
-                f"{self.base_url}: {exc.strerror or exc or type(exc).__name__}; is a server there? {START_HINT}"
-            ) from exc
+            raise ServerUnreachable(f"{self.base_url}: {_explain(exc)}") from exc
         except http.client.HTTPException as exc:  # after OSError: RemoteDisconnected is both, and no answer
             raise BadResponse(f"{self.base_url}: not an HTTP answer ({type(exc).__name__})") from exc
+
+    def _insist(self, path: str, body: bytes, headers: dict[str, str], deadline: float) -> Answer:
+        """The answer of the last try; what is raised is as the libraries have it."""
+        closing = self._closing
+        failures = 0
+        while True:
+            try:
+                response = self._open(path, body, headers, deadline)
+            except ConnectionError as exc:
+                if not self._pause(failures, str(exc), None, deadline, closing):
+                    raise
+            else:
+                try:
+                    answer = self._read(response, deadline)
+                except BaseException:
+                    response.drop()
+                    raise
+                retry_after = answer.headers.get("Retry-After")
+                if answer.status != BUSY or not self._pause(failures, "busy (503)", retry_after, deadline, closing):
+                    return answer
+            failures += 1
+
+    def _open(self, path: str, body: bytes, headers: dict[str, str], deadline: float) -> _Kept:
+        request = urllib.request.Request(self.base_url + path, body, headers, method="POST")
+        request.deadline = deadline  # type: ignore[attr-defined]
+        if self._token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        response: Optional[_Kept] = self._opener.open(request, timeout=self.timeout)
+        if response is None:
+            raise ServerUnreachable(f"{self.base_url}: the proxy that the environment names is none for http")
+        return response
+
+    def _pause(
+        self, failures: int, why: str, retry_after: Optional[str], deadline: float, closing: threading.Event
+    ) -> bool:
+        """Wait before another try; False where there shall be none."""
+        if failures >= self.retries:
+            return False
+        seconds = retry_delay(failures, retry_after)
+        if time.monotonic() + seconds >= deadline:
+            return False
+        logger.info("%s: %s; trying again in %.1f s", self.base_url, why, seconds)
+        return not closing.wait(seconds)
 
     def _read(self, response: _Kept, deadline: float) -> Answer:
         announced = response.length
@@ -124,8 +211,76 @@ class Transport:
         return Answer(response.status, response.headers, b"".join(pieces))
 
     def close(self) -> None:
-        """Close the kept connections; a later request opens one for itself."""
+        """Close the kept connections and give up waiting for another try; a later request opens a connection for itself."""
+        closing, self._closing = self._closing, threading.Event()
+        closing.set()
         self._connections.close()
+
+
+def retry_delay(failures: int, retry_after: Optional[str]) -> float:
+    """Seconds to wait before a request is sent again; random, so that clients who failed together do not return together.
+
+    Args:
+        failures: how many tries failed before the one that failed last.
+        retry_after: what the server asked for. Whole seconds up to 30 are waited at least, more of them count as 30;
+            anything else, such as a date, counts as nothing.
+    """
+    backoff = random.uniform(0, FIRST_BACKOFF_SECONDS * 4 ** min(failures, 4))
+    text = (retry_after or "").strip()
+    if not (text.isascii() and text.isdigit()):
+        return backoff
+    return min(float(text), MAX_RETRY_AFTER_SECONDS) + backoff  # float: int refuses thousands of digits
+
+
+def _left(deadline: float) -> float:
+    """Seconds until the deadline, above 0; socket.timeout after it."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise socket.timeout
+    return left
+
+
+def _tls_context(cafile: Optional[PathLike]) -> Any:
+    """A context that verifies certificate and host name, and speaks TLS 1.2 or newer.
+
+    Raises:
+        InvalidScene: `cafile` is no file with certificates.
+    """
+    if ssl is None:
+        raise InvalidScene("server_base_url", "this Python has no module ssl, which https needs")
+    if cafile is not None and not isinstance(cafile, (str, os.PathLike)):
+        raise InvalidScene("cafile", f"{kind_of(cafile)}, expected the path of a PEM file")
+    path = None if cafile is None else os.fspath(cafile)
+    if path == "":  # which ssl takes for: trust what the system trusts
+        raise InvalidScene("cafile", "empty, expected the path of a PEM file")
+    try:
+        context = ssl.create_default_context(cafile=path)
+    except ssl.SSLError as exc:
+        raise InvalidScene("cafile", f"{path!r} holds no PEM certificate, or a damaged one") from exc
+    except (OSError, ValueError) as exc:
+        raise InvalidScene("cafile", f"{path!r} cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
+    if path is not None and not context.cert_store_stats()["x509"]:
+        raise InvalidScene("cafile", f"{path!r} holds no PEM certificate")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _is_tls_end(exc: BaseException) -> bool:
+    """Whether a TLS connection was closed under us, which plain sockets report as ConnectionError."""
+    return ssl is not None and isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
+
+
+def _explain(exc: OSError) -> str:
+    """Why there is no connection, and what to do."""
+    if isinstance(exc, ConnectionRefusedError):
+        return f"no server answers there; {START_HINT}"
+    if ssl is not None and isinstance(exc, ssl.SSLCertVerificationError):
+        remedy = CERTIFICATE_REMEDIES.get(exc.verify_code, CAFILE_REMEDY)
+        return f"the server's certificate does not verify: {exc.verify_message.rstrip('.')}; {remedy}"
+    if ssl is not None and isinstance(exc, ssl.SSLError):
+        return f"no https connection: {exc.reason or exc.strerror or exc}; is the server one for http?"
+    return f"{exc.strerror or exc or type(exc).__name__}; is a server there? {START_HINT}"
 
 
 class _Deadline(io.RawIOBase):
@@ -142,10 +297,7 @@ class _Deadline(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise socket.timeout
-        self._socket.settimeout(left)
+        self._socket.settimeout(_left(self._deadline))
         return self._socket.recv_into(buffer)
 
 
@@ -163,16 +315,44 @@ class _Kept(http.client.HTTPResponse):
 
 def _is_silent(connection: http.client.HTTPConnection) -> bool:
     """Whether nothing has come on an idle connection: neither its end nor an answer that nobody asked for."""
+    if ssl is not None and isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
+        return False  # received with the last answer, and deciphered with it
     with selectors.DefaultSelector() as selector:
         selector.register(connection.sock, selectors.EVENT_READ)
         return not selector.select(0)
 
 
+def _connecting(deadline: float) -> Callable[..., socket.socket]:
+    """socket.create_connection, but all addresses of a host share one deadline, and what follows begins with what is left."""
+
+    def create_connection(address: tuple[str, int], *_: Any) -> socket.socket:
+        failure = OSError("the host has no address")
+        for family, kind, protocol, _name, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+            sock = None
+            try:
+                sock = socket.socket(family, kind, protocol)
+                sock.settimeout(_left(deadline))
+                sock.connect(place)
+                sock.settimeout(_left(deadline))
+                return sock
+            except OSError as exc:
+                failure = exc
+                if sock is not None:
+                    sock.close()
+        try:
+            raise failure
+        finally:
+            del failure  # whose traceback holds this frame
+
+    return create_connection
+
+
 class _Connections(urllib.request.HTTPHandler):
     """urllib's handlers of http and https, on connections that are kept; urllib's own close theirs after each request."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls_context: Any) -> None:
         super().__init__()
+        self._tls_context = tls_context
         self._idle: dict[tuple[Any, ...], list[http.client.HTTPConnection]] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -181,12 +361,14 @@ class _Connections(urllib.request.HTTPHandler):
         return self._send(request, http.client.HTTPConnection)
 
     def https_open(self, request: urllib.request.Request) -> Any:
-        return self._send(request, http.client.HTTPSConnection)
+        if self._tls_context is None:
+            self._tls_context = _tls_context(None)  # a proxy for http that is itself reached by https
+        return self._send(request, functools.partial(http.client.HTTPSConnection, context=self._tls_context))
 
     https_request = urllib.request.HTTPHandler.http_request
 
-    def _send(self, request: urllib.request.Request, connection_class: type[http.client.HTTPConnection]) -> Any:
-        key = (connection_class, request.host, getattr(request, "_tunnel_host", None))
+    def _send(self, request: urllib.request.Request, connect: Callable[..., http.client.HTTPConnection]) -> Any:
+        key = (request.type, request.host, getattr(request, "_tunnel_host", None))
         with self._lock:
             idle = self._idle.get(key)
             kept = idle.pop() if idle else None
@@ -197,7 +379,7 @@ class _Connections(urllib.request.HTTPHandler):
             except (ConnectionError, http.client.BadStatusLine):
                 pass  # the server closed it just now: once more on a new one, since a render has no side effect
             kept.close()
-        connection = connection_class(request.host, timeout=request.timeout)
+        connection = connect(request.host, timeout=request.timeout)
         if key[2]:
             password = request.headers.pop(PROXY_PASSWORD, None)  # the proxy's alone, not for what lies behind it
             connection.set_tunnel(key[2], headers={PROXY_PASSWORD: password} if password else {})
@@ -218,30 +400,38 @@ class _Connections(urllib.request.HTTPHandler):
             made.append(response)
             return response
 
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise socket.timeout
-        connection.timeout = left
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
         connection.response_class = response_class  # type: ignore[assignment]
+        connection._create_connection = _connecting(deadline)  # type: ignore[attr-defined]
         try:
+            if connection.sock is None:
+                connection.connect()
             try:
-                connection.request(request.get_method(), request.selector, request.data, headers)
-            except (BrokenPipeError, ConnectionResetError, ConnectionAbortedError) as broken:
-                if connection.sock is None:
-                    raise
-                # The server may have said why before it closed on the rest of the body.
-                try:
-                    return connection.getresponse()
-                except (OSError, http.client.HTTPException):
-                    raise broken from None
-            return connection.getresponse()
+                return self._converse(connection, request, headers)
+            except OSError as exc:
+                if _is_tls_end(exc):
+                    raise ConnectionResetError("the server closed the connection") from exc
+                raise
         except BaseException:
             for response in made:  # Python 3.9 leaves the answer of a tunnel that failed open
                 response.close()
             connection.close()
             raise
+
+    def _converse(self, connection: http.client.HTTPConnection, request: Any, headers: dict[str, str]) -> Any:
+        """Send a request on an open connection, and receive the head of its answer."""
+        connection.sock.settimeout(_left(request.deadline))  # of sending the body whole, be it over TLS
+        try:
+            connection.request(request.get_method(), request.selector, request.data, headers)
+        except OSError as broken:
+            ended = isinstance(broken, (BrokenPipeError, ConnectionResetError, ConnectionAbortedError))
+            if connection.sock is None or not (ended or _is_tls_end(broken)):
+                raise
+            # The server may have said why before it closed on the rest of the body.
+            try:
+                return connection.getresponse()
+            except (OSError, http.client.HTTPException):
+                raise broken from None
+        return connection.getresponse()
 
     def keep(self, response: _Kept) -> None:
         """Keep a connection whose answer was read whole, unless the server closes it."""
@@ -281,6 +471,25 @@ def check_base_url(url: Any) -> str:
             "server_base_url", f"{shown!r}, expected http or https with a host, such as http://127.0.0.1:5000"
         )
     return url.rstrip("/")
+
+
+def check_token(token: Any, where: str = "token") -> str:
+    """`token` if it is printable ASCII without blanks, else InvalidScene at `where`, which does not show it."""
+    if not isinstance(token, str):
+        raise InvalidScene(where, f"{kind_of(token)}, expected text")
+    if not token or not all("!" <= char <= "~" for char in token):
+        raise InvalidScene(where, "empty, or with a character that is a blank or not printable ASCII")
+    return token
+
+
+def environment_token() -> Optional[str]:
+    """The token in the environment variable GSP_NETWORK_TOKEN, which may hold several as a server's does: the first.
+
+    Raises:
+        InvalidScene: it is not printable ASCII.
+    """
+    tokens = os.environ.get(TOKEN_VARIABLE, "").split()
+    return check_token(tokens[0], f"environment variable {TOKEN_VARIABLE}") if tokens else None
 
 
 def picture_of(answer: Answer, where: str) -> bytes:

@@ -1,21 +1,59 @@
-"""Where pictures are drawn: executors that run `rendering.render_payload`.
+"""Where pictures are drawn: executors that run `render`.
 
-A server takes any `concurrent.futures.Executor`. `RenderThread` is its own: one thread of this process, since Matplotlib
-draws one picture at a time.
+A server takes any `concurrent.futures.Executor`. Two are its own: `RenderThread`, one thread of this process, since Matplotlib
+draws one picture at a time; and `WorkerPool`, processes that may crash, hang or eat memory without harm to others. These are
+plain child processes on pipes: `multiprocessing` needs a writable /dev/shm, and its pools do not survive the death of a worker.
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
+import itertools
+import json
 import logging
+import os
 import queue
+import subprocess
+import sys
 import threading
 import time
+import weakref
+from collections import Counter, deque
 from concurrent.futures import Executor, Future
-from typing import Any, Callable, Optional
+from contextvars import ContextVar
+from typing import Any, BinaryIO, Callable, Optional, Sequence, cast
 
-from .errors import ServerBusy
+from .errors import RenderTimeout, ServerBusy, ServerStartError, WorkerCrashed
+from .folders import private_folder
+from .settings import Limits, Settings
+from .worker_process import (
+    CALL,
+    HELLO,
+    RESULT,
+    Frame,
+    Garbage,
+    Setup,
+    pack,
+    read_frame,
+    unpack,
+    unpack_error,
+    write_frame,
+)
 
 logger = logging.getLogger(__name__)
+
+
+
+def render(
+    body: bytes, header_renderer: Optional[str], default_renderer: Optional[str], limits: Limits
+) -> tuple[Any, ...]:
+    """What executors run: `rendering.render_timed`, which is loaded only where scenes are drawn."""
+    from .rendering import render_timed
+
+    return tuple(render_timed(body, header_renderer, default_renderer, limits))  # as plain as it must travel
+
 
 _Job = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -95,3 +133,472 @@ class RenderThread(Executor):
             future.set_exception(exc)
         del future, args, kwargs  # the error's traceback holds this frame: a ring that would keep the body in memory
         logger.debug("drew for %.1f ms", 1000 * (time.perf_counter() - started))
+
+# ---------------------------------------------------------------- worker processes
+
+FAILED_STARTS = 3  # in a row: then calls are refused at once
+FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0  # seconds between starts that fail; doubling, and the last from FAILED_STARTS on
+START_SECONDS = 60.0  # for a worker to say hello: it imports Matplotlib, whose font cache may have to be made first
+END_SECONDS = 2.0  # for a worker to end by itself, and for one that was killed to be gone
+NO_WORKER = "worker processes do not start here; the server's log says why"
+
+# Runs before anything of ours can be imported. The path is the parent's; the host program's __main__ is never run again.
+BOOTSTRAP = (
+    "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told['path']; import importlib; "
+    "importlib.import_module(told['module']).main(told['setup'])"
+)
+
+request_id: ContextVar[str] = ContextVar("request_id", default="-")
+"""Id of the request for which calls are submitted, for the log."""
+
+
+def worker_command(settings: Settings, warm_up: str = "", python: Optional[str] = None) -> list[str]:
+    """The command line of a worker process.
+
+    Raises:
+        ServerStartError: there is no interpreter to run it with.
+    """
+    python = python or sys.executable
+    if not python or (getattr(sys, "frozen", False) and python == sys.executable):
+        raise ServerStartError("workers: no Python interpreter to run them with; draw in this process with workers=0")
+    setup = Setup(
+        warm_up,
+        settings.imports,
+        settings.render_timeout,
+        settings.worker_memory_bytes,
+        settings.log_level,
+        settings.log_format,
+    )
+    path = list(dict.fromkeys(os.path.abspath(place) for place in sys.path))
+    told = {"path": path, "module": f"{__package__}.worker_process", "setup": dataclasses.asdict(setup)}
+    return [python, "-c", BOOTSTRAP, json.dumps(told)]
+
+
+def worker_environment(folder: Optional[str]) -> dict[str, str]:
+    """A worker's environment: one thread a library, Matplotlib without settings of the user's, and no secrets."""
+    environ = {name: text for name, text in os.environ.items() if name not in ("GSP_NETWORK_TOKEN", "MATPLOTLIBRC")}
+    environ["MPLBACKEND"] = "Agg"
+    if folder is not None:
+        environ["MPLCONFIGDIR"] = os.path.join(folder, "matplotlib")
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        environ.setdefault(name, "1")
+    return environ
+
+
+class _Call:
+    """One call: what is to be run, and the future that its caller holds."""
+
+    def __init__(self, number: int, facts: dict[str, Any], pieces: list[bytes]) -> None:
+        self.number, self.facts, self.pieces = number, facts, pieces
+        self.future: Future[Any] = Future()
+        self.tries = 0
+        self.deadline = 0.0
+
+    def begin(self, seconds: float) -> bool:
+        """Called when its turn has come; False where its caller has given it up."""
+        if self.tries == 0:
+            if not self.future.set_running_or_notify_cancel():
+                return False
+            self.deadline = time.monotonic() + seconds
+        self.tries += 1
+        return True
+
+
+class _Worker:
+    """One worker process, and the thread that reads what it says. What changes here is told by the pool's condition."""
+
+    def __init__(self, pool: WorkerPool, replaces: Optional[_Worker]) -> None:
+        self.replaces = replaces  # the worker that serves until this one is ready
+        self.successor: Optional[_Worker] = None
+        self.ready = self.dead = self.expired = self.retired = False
+        self.call: Optional[_Call] = None
+        self.reply: Optional[Frame] = None
+        self.served = self.rss = 0
+        self.fault = ""
+        self._changed = pool.changed
+        self.process: Optional[subprocess.Popen[bytes]] = None
+        self.reader: Optional[threading.Thread] = None
+
+    def start(self, command: Sequence[str], environ: dict[str, str], folder: Optional[str]) -> None:
+        """Start the process; OSError or RuntimeError where there is none, or no thread, to be had."""
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,  # standard error is the server's own: a pipe that nobody empties would stop the worker
+            cwd=folder,
+            env=environ,
+            start_new_session=True,  # Ctrl-C is for the server alone
+        )
+        reader = threading.Thread(target=self._read, name="gsp-network-worker-output", daemon=True)
+        with self._changed:
+            self.process = process
+        try:
+            reader.start()
+        except RuntimeError:
+            self._reap(process)
+            raise
+        self.reader = reader
+
+    def _read(self) -> None:
+        process = cast("subprocess.Popen[bytes]", self.process)
+        try:
+            while True:
+                frame = read_frame(cast(BinaryIO, process.stdout))
+                if frame is None:
+                    return
+                with self._changed:
+                    if frame.kind == HELLO and not self.ready:
+                        self.ready, self.rss = True, int(frame.facts["rss"])
+                    elif self.call is None or self.reply is not None or frame.number != self.call.number:
+                        raise Garbage(f"a reply to call {frame.number}, which is not under way")
+                    else:
+                        self.reply = frame
+                    self._changed.notify_all()
+                del frame
+        except Garbage as exc:
+            self.fault = f"sent {exc}"
+        except (OSError, ValueError, KeyError, TypeError, MemoryError) as exc:
+            self.fault = f"sent what cannot be read ({type(exc).__name__})"
+        finally:
+            self._reap(process)
+            with self._changed:
+                self.dead = True
+                self._changed.notify_all()
+
+    @staticmethod
+    def _reap(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):  # what was not sent yet has nowhere to go
+                    stream.close()
+
+    def send(self, call: _Call) -> None:
+        """Write a call; where the process has ended, its reader tells that."""
+        process = cast("subprocess.Popen[bytes]", self.process)
+        try:
+            write_frame(cast(BinaryIO, process.stdin), CALL, call.number, call.facts, call.pieces)
+        except (OSError, ValueError) as exc:  # ValueError: closed by the reader meanwhile
+            logger.debug("worker %d takes no call any more: %s", process.pid, exc)
+
+    def kill(self) -> None:
+        """End it now, whatever it does."""
+        if self.process is not None:
+            self.process.kill()
+
+    def end(self) -> None:
+        """Have it end by itself, which it does when its input ends; kill it where it does not."""
+        if self.process is None or self.reader is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            cast(BinaryIO, self.process.stdin).close()
+        self.reader.join(END_SECONDS)
+        self.kill()
+        self.reader.join(END_SECONDS)
+
+    def how_it_ended(self) -> str:
+        """In words, for the log."""
+        status = None if self.process is None else self.process.returncode
+        if self.fault or status is None:
+            return self.fault or "is gone"
+        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+
+
+class WorkerPool(Executor):
+    """Runs calls in worker processes of its own, one at a time in each.
+
+    A call is a function that the workers can import, with arguments of bytes, texts, numbers, lists and `Limits`; the same is
+    what it may return. Whatever becomes of a worker, its caller gets an answer or an error, other calls go on, and a fresh
+    worker follows.
+
+    Args:
+        workers: how many processes, at least 1; all of them start now.
+        settings: render_timeout, recycle_renders, recycle_bytes, worker_memory_bytes, imports, log_level and log_format; None
+            takes them from the environment.
+        warm_up: a function without arguments that each worker runs before its first call, as "module:name".
+        python: the interpreter; None for the one that runs this. A frozen program has none to offer.
+        command: what to run in place of all that, for tests.
+    Attributes:
+        restarts: how many workers were replaced, by reason: "crashed", "timeout", "garbage", "died" (while idle), "recycled".
+    Raises:
+        ServerStartError: there is no interpreter to run workers with.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        settings: Optional[Settings] = None,
+        *,
+        warm_up: str = "",
+        python: Optional[str] = None,
+        command: Optional[Sequence[str]] = None,
+    ) -> None:
+        self._settings = settings or Settings.from_environment()
+        self._command = list(command) if command is not None else worker_command(self._settings, warm_up, python)
+        self._folder = private_folder()
+        self._environ = worker_environment(self._folder)
+        self.changed = threading.Condition()
+        self.restarts: Counter[str] = Counter()
+        self._queue: deque[_Call] = deque()
+        self._workers: set[_Worker] = set()
+        self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        self._running = 0  # threads
+        self._numbers = itertools.count(1)
+        self._closed = self._killed = False
+        self._failures = 0
+        self._not_before = 0.0
+        for _ in range(workers):
+            self._add_thread(None)
+
+    # -- for callers
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a call of an importable function.
+
+        Raises:
+            ServerBusy: after `shutdown`, or while worker processes do not start.
+            TypeError: an argument that cannot travel, or keyword arguments.
+        """
+        if kwargs:
+            raise TypeError("a worker process takes positional arguments only")
+        pieces: list[bytes] = []
+        facts = {"call": f"{fn.__module__}:{fn.__qualname__}", "args": pack(args, pieces), "id": request_id.get()}
+        call = _Call(next(self._numbers), facts, pieces)
+        with self.changed:
+            if self._closed:
+                raise ServerBusy("the server is shutting down")
+            if self._broken():
+                raise ServerBusy(NO_WORKER)
+            self._queue.append(call)
+            self.changed.notify_all()
+        return call.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; those queued still run unless `cancel_futures`. Waits without limit if `wait`; see `join`."""
+        with self.changed:
+            self._closed = True
+            while cancel_futures and self._queue:
+                self._queue.popleft().future.cancel()
+            self.changed.notify_all()
+        if wait:
+            self.join(None)
+
+    def join(self, timeout: Optional[float]) -> bool:
+        """After `shutdown`: wait for calls under way, at most `timeout` seconds, then kill; whether all has ended."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: not self._running, timeout):
+                self._killed = True
+                for worker in self._workers:
+                    worker.kill()
+                self.changed.notify_all()
+            ended = self.changed.wait_for(lambda: not self._running, 2 * END_SECONDS)
+        for thread in list(self._threads):
+            thread.join(END_SECONDS if ended else 0.0)
+        return ended
+
+    def state(self) -> dict[str, int]:
+        """How many workers are idle, busy and starting."""
+        with self.changed:
+            ready = [worker for worker in self._workers if worker.ready and not worker.dead]
+            busy = sum(worker.call is not None for worker in ready)
+            return {"idle": len(ready) - busy, "busy": busy, "starting": len(self._workers) - len(ready)}
+
+    def pids(self) -> list[int]:
+        """Process ids of the workers that have said hello."""
+        with self.changed:
+            return [worker.process.pid for worker in self._workers if worker.process and worker.ready and not worker.dead]
+
+    # -- in a thread for each worker
+
+    def _add_thread(self, replaces: Optional[_Worker]) -> Optional[_Worker]:
+        """Start a thread with a worker; None where there is no thread to be had and one is not needed."""
+        worker = _Worker(self, replaces)
+        thread = threading.Thread(target=self._run, args=(worker,), name="gsp-network-worker", daemon=True)
+        with self.changed:
+            self._running += 1
+            self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            with self.changed:
+                self._running -= 1
+            if replaces is None:
+                raise
+            return None
+        return worker
+
+    def _run(self, worker: _Worker) -> None:
+        """Serve calls by this worker and those that follow when it dies, until one has a successor or the pool ends."""
+        try:
+            while self._live(worker):
+                worker = _Worker(self, None)
+        finally:
+            with self.changed:
+                self._running -= 1
+                self.changed.notify_all()
+
+    def _live(self, worker: _Worker) -> bool:
+        """One worker, from its start to its end; whether another shall follow."""
+        with self.changed:
+            self._workers.add(worker)
+        started = False
+        try:
+            started = self._start(worker)
+            if started:
+                self._serve(worker)
+        finally:
+            worker.end()
+            with self.changed:
+                self._workers.discard(worker)
+        with self.changed:
+            if self._killed:
+                self._fail_queue("the server is shutting down")
+            if worker.replaces is not None and not started:
+                worker.replaces.successor = None  # which goes on, and tries again
+                return False
+            return not (worker.retired or self._killed or self._over())
+
+    def _over(self) -> bool:
+        return self._closed and not self._queue
+
+    def _start(self, worker: _Worker) -> bool:
+        """Start a process and wait for its hello; False where it fails or the pool ends first."""
+        with self.changed:
+            left = self._not_before - time.monotonic()
+            if left > 0:
+                self.changed.wait_for(lambda: self._killed or self._over(), left)
+            if self._killed or self._over():
+                return False
+        why = f"did not say hello within {START_SECONDS:.0f} s"
+        try:
+            worker.start(self._command, self._environ, self._folder)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as exc:
+            why = f"cannot be started: {exc}"
+            worker.dead = True
+        with self.changed:
+            self.changed.wait_for(lambda: worker.ready or worker.dead or self._killed or self._over(), START_SECONDS)
+            if worker.ready:
+                self._failures = 0
+                if worker.replaces is not None:
+                    worker.replaces.retired = True
+                self.changed.notify_all()
+                return True
+            if self._killed or self._over():
+                return False
+            self._failures += 1
+            broken = self._failures >= FAILED_STARTS
+            pause = LAST_PAUSE if broken else FIRST_PAUSE * 2 ** (self._failures - 1)
+            self._not_before = time.monotonic() + pause
+            how = worker.how_it_ended() if worker.process is not None and worker.dead else why
+            logger.log(
+                logging.ERROR if broken else logging.WARNING, "a worker %s; trying again in %.1f s", how, pause
+            )
+            if self._broken():
+                self._fail_queue(NO_WORKER)
+        return False
+
+    def _broken(self) -> bool:
+        """Whether workers do not start, and none is left."""
+        return self._failures >= FAILED_STARTS and not any(worker.ready and not worker.dead for worker in self._workers)
+
+    def _fail_queue(self, why: str) -> None:
+        while self._queue:
+            call = self._queue.popleft()
+            if call.begin(0.0):
+                call.future.set_exception(ServerBusy(why))
+
+    def _serve(self, worker: _Worker) -> None:
+        """Run calls one after the other, until the worker dies or is relieved, or the pool ends."""
+        while True:
+            with self.changed:
+                self.changed.wait_for(
+                    lambda: worker.dead or worker.retired or self._queue or self._closed
+                )
+                if worker.dead:
+                    self._tell("died", worker)
+                    return
+                if worker.retired or not self._queue:
+                    return
+                call = self._queue.popleft()
+                if not call.begin(self._settings.render_timeout):
+                    continue
+                worker.call, worker.reply = call, None
+            alive = self._exchange(worker, call)
+            del call  # keep no request alive while waiting for the next
+            if not alive:
+                return
+            self._relieve(worker)
+
+    def _exchange(self, worker: _Worker, call: _Call) -> bool:
+        """Have one call run and its future settled, or put the call back into the queue; whether the worker is still there."""
+        timer = threading.Timer(max(call.deadline - time.monotonic(), 0.0), self._expire, (worker, call))
+        timer.daemon = True
+        timer.name = "gsp-network-deadline"
+        timer.start()
+        worker.send(call)
+        with self.changed:
+            self.changed.wait_for(lambda: worker.reply is not None or worker.dead)
+            timer.cancel()
+            reply, worker.call = worker.reply, None
+            if reply is None:
+                self._lost(worker, call)
+                return False
+        timer.join()
+        try:
+            worker.rss = int(reply.facts["rss"])
+            if reply.kind == RESULT:
+                call.future.set_result(unpack(reply.facts["value"], io.BytesIO(reply.data)))
+            else:
+                error = unpack_error(reply.facts)
+                if error.limit == "worker_memory_bytes":
+                    worker.rss = max(worker.rss, self._settings.recycle_bytes)  # what it freed may lie in pieces
+                call.future.set_exception(error)
+        except (Garbage, KeyError, TypeError, ValueError) as exc:
+            worker.fault = f"sent {exc}"
+            worker.kill()
+            with self.changed:
+                self._lost(worker, call)
+            return False
+        worker.served += 1
+        return True
+
+    def _expire(self, worker: _Worker, call: _Call) -> None:
+        """Called by the timer: kill the worker if it still has this call."""
+        with self.changed:
+            if worker.call is call and worker.reply is None:
+                worker.expired = True
+                worker.kill()
+
+    def _lost(self, worker: _Worker, call: _Call) -> None:
+        """A worker has died over a call: settle it, or give it to another worker."""
+        if self._killed:
+            call.future.set_exception(ServerBusy("the server is shutting down"))
+            return
+        self._tell("timeout" if worker.expired else "garbage" if worker.fault else "crashed", worker, call)
+        if worker.expired:
+            seconds = self._settings.render_timeout
+            call.future.set_exception(RenderTimeout(f"no picture within {seconds} s (setting render_timeout)"))
+        elif worker.served and call.tries == 1:  # perhaps what it drew before has broken it
+            self._queue.appendleft(call)
+            self.changed.notify_all()
+        else:
+            call.future.set_exception(WorkerCrashed("the process that drew this scene died over it"))
+
+    def _tell(self, reason: str, worker: _Worker, call: Optional[_Call] = None) -> None:
+        self.restarts[reason] += 1
+        told = "while idle" if call is None else f"over request {call.facts['id']}"
+        pid = "" if worker.process is None else f" {worker.process.pid}"
+        how = "was killed at the deadline" if worker.expired else worker.how_it_ended()
+        logger.warning("worker%s %s %s, after %d pictures; a fresh one follows", pid, how, told, worker.served)
+
+    def _relieve(self, worker: _Worker) -> None:
+        """Where a worker is due, start its successor, which takes over once it is ready; one at a time."""
+        due = worker.served >= self._settings.recycle_renders or worker.rss >= self._settings.recycle_bytes
+        with self.changed:
+            starting = any(other.replaces is not None and not other.ready for other in self._workers)
+            if not due or worker.successor is not None or starting or self._closed:
+                return
+            logger.debug("a worker has drawn %d pictures and holds %d bytes", worker.served, worker.rss)
+            self.restarts["recycled"] += 1
+            worker.successor = self._add_thread(worker)

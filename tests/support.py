@@ -1,9 +1,11 @@
-"""What several test files need: the folder of golden cases, where there is one."""
+"""What several test files need: the folder of golden cases, where there is one, and a certificate."""
 
 from __future__ import annotations
 
 import os
 import pathlib
+import shutil
+import subprocess
 import unittest
 from typing import Optional
 
@@ -23,3 +25,22 @@ GOLDEN: list[pathlib.Path] = sorted((SHARED / "golden").glob("*.json")) if SHARE
 """The golden requests, NAME.json; NAME.png beside each is the answer."""
 
 needs_golden = unittest.skipUnless(GOLDEN, "no golden cases: set GSP_SHARED to the folder that holds golden/")
+
+
+def make_certificate(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
+    """A self-signed certificate for localhost and 127.0.0.1, made by the command line ``openssl``; SkipTest without it.
+
+    Returns:
+        PEM files in `folder`: the certificate, and its key.
+    """
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise unittest.SkipTest("no openssl on the path, which makes the certificate")
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    command += ["-keyout", str(key), "-out", str(certificate)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise AssertionError(f"openssl failed: {done.stderr}")
+    return certificate, key

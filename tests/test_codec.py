@@ -16,14 +16,14 @@ import numpy as np
 
 import gsp_network as gsp
 from gsp_network import InvalidScene, MalformedBody, UnsupportedTransform, decode_scene, encode_scene
-from gsp_network.codec import (
+from gsp_network.codec import build_payload
+from gsp_network.settings import (
     RENDERER_NAMES,
     RENDERER_VARIABLE,
-    build_payload,
+    Limits,
     check_renderer_name,
     default_renderer_name,
 )
-from gsp_network.settings import Limits
 
 from .support import GOLDEN, needs_golden
 

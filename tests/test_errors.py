@@ -9,6 +9,7 @@ import unittest
 import gsp_network
 from gsp_network import errors
 from gsp_network.errors import (
+    AccessDenied,
     BadResponse,
     ClientError,
     DeadlineExceeded,
@@ -17,12 +18,14 @@ from gsp_network.errors import (
     LimitExceeded,
     MalformedBody,
     RendererUnavailable,
+    RenderTimeout,
     RequestRefused,
     ServerBusy,
     ServerError,
     ServerStartError,
     ServerUnreachable,
     UnsupportedTransform,
+    WorkerCrashed,
 )
 from gsp_network.settings import SettingError
 
@@ -59,7 +62,15 @@ EXAMPLES = [
     ),
     (RequestRefused(404, "not_found", "no such path"), "no such path", (404, "not_found", None, None, None)),
     (RendererUnavailable("not installed"), "not installed", (422, "renderer_unavailable", None, None, None)),
+    (
+        AccessDenied(421, "unknown_host", "Host: not a name of this server"),
+        "Host: not a name of this server",
+        (421, "unknown_host", None, None, None),
+    ),
     (ServerBusy("shutting down"), "shutting down", (503, "busy", None, None, None)),
+    (ServerBusy("no turn", "queue_timeout"), "no turn", (503, "busy", None, "queue_timeout", None)),
+    (WorkerCrashed("the process died"), "the process died", (500, "worker_crashed", None, None, None)),
+    (RenderTimeout("too late"), "too late", (504, "render_timeout", None, "render_timeout", None)),
     (ServerStartError("port 5000 is in use"), "port 5000 is in use", (500, "cannot_listen", None, None, None)),
     (ClientError("something"), "something", (None, "client_error", None, None, None)),
     (ServerUnreachable("nobody"), "nobody", (None, "unreachable", None, None, None)),

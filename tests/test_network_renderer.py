@@ -371,12 +371,11 @@ class ServersErrors(RendererCase):
     def test_no_server(self) -> None:
         """Without a server the error says where it was looked for and how to start one."""
         with socket.socket() as taken:
-            taken.bind(
-                ("127.0.0.1", 0)
-            )  # bound and not listening: connections are refused, and no other takes the port
+            taken.bind(("127.0.0.1", 0))  # and not listening: connections are refused, and no other takes the port
             url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-            with NetworkRenderer(Canvas(40, 30), url) as renderer, self.assertRaises(ServerUnreachable) as caught:
-                self.draw(renderer)
+            with NetworkRenderer(Canvas(40, 30), url, retries=0) as renderer:
+                with self.assertRaises(ServerUnreachable) as caught:
+                    self.draw(renderer)
         self.assertIn(url, str(caught.exception))
         self.assertIn("python -m gsp_network.server", str(caught.exception))
 

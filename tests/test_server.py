@@ -189,7 +189,7 @@ class TestAnswers(unittest.TestCase):
         self.addCleanup(server.close)
         server.start()
         for fault in (ZeroDivisionError("secret"), SystemExit("secret")):
-            with self.subTest(fault=fault), mock.patch.object(server, "draw", side_effect=fault):
+            with self.subTest(fault=fault), mock.patch.object(server, "_draw", side_effect=fault):
                 with self.assertLogs("gsp_network", logging.ERROR) as logs:
                     status, headers, body = ask(server, "POST", "/render", body_of())
                 self.assertEqual((status, json.loads(body)["type"]), (500, "internal_error"))
@@ -263,7 +263,7 @@ class TestLife(unittest.TestCase):
             go_on.wait(30)
             return b""
 
-        with mock.patch("gsp_network.server.render_payload", stuck), run_server() as server:
+        with mock.patch("gsp_network.server.render", stuck), run_server() as server:
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 answer = pool.submit(ask, server, "POST", "/render", body_of())
                 self.assertTrue(begun.wait(10))
@@ -334,7 +334,7 @@ class TestLife(unittest.TestCase):
         server = Large(port=0, write_timeout=0.3).start()
         self.addCleanup(server.close)
         with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
-            head = b"POST /render HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+            head = b"POST /render HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
             connection.sendall(head)
             self.assertTrue(begun.wait(10))
             while any(thread.name == "gsp-network-connection" for thread in own_threads()):
@@ -351,7 +351,7 @@ class TestLife(unittest.TestCase):
             "from unittest import mock\n"
             "from gsp_network import RenderServer\n"
             "begun = threading.Event()\n"
-            "with mock.patch('gsp_network.server.render_payload', lambda *a: (begun.set(), threading.Event().wait())):\n"
+            "with mock.patch('gsp_network.server.render', lambda *a: (begun.set(), threading.Event().wait())):\n"
             "    server = RenderServer(port=0).start()\n"
             "    request = urllib.request.Request(server.url + '/render', b'{}', {'Content-Type': 'application/json'})\n"
             "    threading.Thread(target=lambda: urllib.request.urlopen(request), daemon=True).start()\n"
@@ -366,7 +366,7 @@ class TestLife(unittest.TestCase):
         """A draw that takes longer than the setting is answered 504, one that waits as long for its turn 503."""
         executor = Held()
         self.addCleanup(executor.shutdown)
-        with run_server(executor=executor, render_timeout=0.2) as server:
+        with run_server(executor=executor, render_timeout=0.1, queue_timeout=0.1) as server:
             status, _, body = ask(server, "POST", "/render", body_of())
             problem = json.loads(body)
             self.assertEqual((status, problem["type"], problem["limit"]), (504, "render_timeout", "render_timeout"))

@@ -16,11 +16,19 @@ from gsp_network.settings import (
     environment_variable,
     is_loopback,
     markdown_table,
+    option_of,
 )
 
 FIELDS = dataclasses.fields(Settings)
+OPTIONS = [field for field in FIELDS if option_of(field)]
 # Another value than the default for every type, as the environment would spell it.
-OTHER = {int: ("17", 17), float: ("17.5", 17.5), str: ("error", "error"), bool: ("true", True)}
+OTHER = {int: ("17", 17), float: ("17.5", 17.5), str: ("error", "error"), bool: ("true", True), tuple: ("a", ("a",))}
+
+
+def other(field):
+    """Another value than the default of a setting: as text, and in its own type."""
+    choices = field.metadata["choices"]
+    return (choices[-1], choices[-1]) if choices else OTHER[type(field.default)]
 
 
 class Table(unittest.TestCase):
@@ -28,7 +36,7 @@ class Table(unittest.TestCase):
         """Every setting has a default of a known type and a help that fits a table's cell."""
         for field in FIELDS:
             with self.subTest(field.name):
-                self.assertIn(type(field.default), (int, float, str, bool))
+                self.assertIn(type(field.default), OTHER)
                 self.assertTrue(field.metadata["help"])
                 self.assertNotRegex(field.metadata["help"] + field.metadata["unit"], r"[|\n%]")
 
@@ -58,7 +66,8 @@ class Table(unittest.TestCase):
         self.assertEqual(len(rows), len(FIELDS))
         for field in FIELDS:
             with self.subTest(field.name):
-                option = f"| `--{field.name.replace('_', '-')}` | `{environment_variable(field.name)}` | "
+                option = f"`{option_of(field)}`" if option_of(field) else ""
+                option = f"| {option} | `{environment_variable(field.name)}` | "
                 row = next(row for row in rows if row.startswith(option))
                 self.assertTrue(row.endswith(f" | {field.metadata['help']} |"))
         for row in (
@@ -67,6 +76,7 @@ class Table(unittest.TestCase):
         ):
             self.assertIn(row, rows)
         self.assertIn("| `--debug` | `GSP_NETWORK_DEBUG` | off |", markdown_table())
+        self.assertIn("|  | `GSP_NETWORK_TOKEN` | none on loopback |", markdown_table())
 
     def test_markdown_order(self):
         """README's table has a server's own settings first, then the limits of a scene."""
@@ -84,7 +94,7 @@ class Environment(unittest.TestCase):
         """Every setting can be given in the environment, in its own type."""
         for field in FIELDS:
             with self.subTest(field.name):
-                text, value = OTHER[type(field.default)]
+                text, value = other(field)
                 settings = Settings.from_environment({environment_variable(field.name): text})
                 self.assertEqual(getattr(settings, field.name), value)
                 self.assertIs(type(getattr(settings, field.name)), type(field.default))
@@ -126,8 +136,8 @@ class Environment(unittest.TestCase):
             ("PORT", "1.5", "'1.5', expected int"),
             ("PORT", "", "'', expected int"),
             ("PORT", "-1", "-1, expected at least 0"),
-            ("READ_TIMEOUT", "soon", "'soon', expected float"),
-            ("READ_TIMEOUT", "0", "0.0, expected at least 0.01"),
+            ("HEAD_TIMEOUT", "soon", "'soon', expected float"),
+            ("HEAD_TIMEOUT", "0", "0.0, expected at least 0.01"),
             ("DEBUG", "maybe", "'maybe', expected true or false"),
             ("LOG_LEVEL", "loud", "'loud', expected one of debug, info, warning, error"),
             ("MAX_DEPTH", "7", "7, expected at least 8"),
@@ -141,7 +151,7 @@ class Environment(unittest.TestCase):
     def test_not_finite(self):
         """Neither NaN nor an infinity is a limit or a timeout."""
         for text in ("nan", "inf", "-inf", "1e999"):
-            for name in ("READ_TIMEOUT", "CLOSE_TIMEOUT", "MAX_DPI"):
+            for name in ("HEAD_TIMEOUT", "CLOSE_TIMEOUT", "MAX_DPI"):
                 with self.subTest(name=name, text=text):
                     with self.assertRaises(SettingError):
                         Settings.from_environment({"GSP_NETWORK_" + name: text})
@@ -167,7 +177,7 @@ class Arguments(unittest.TestCase):
 
     def test_integers_for_floats(self):
         """A float setting takes an integer too."""
-        self.assertEqual(Settings(max_dpi=300, read_timeout=1).max_dpi, 300)
+        self.assertEqual(Settings(max_dpi=300, head_timeout=1).max_dpi, 300)
 
     def test_bad_arguments(self):
         """An argument of the wrong type or range is named, with what was found and wanted."""
@@ -190,6 +200,22 @@ class Arguments(unittest.TestCase):
                         make(**arguments)
                     self.assertEqual(str(caught.exception), message)
 
+    def test_several(self):
+        """A setting that takes several takes one text, a list or a tuple; the environment separates by blanks."""
+        for given in ("a", ["a"], ("a",)):
+            self.assertEqual(Settings.from_environment({}, allow_host=given).allow_host, ("a",))
+        self.assertEqual(Settings.from_environment({"GSP_NETWORK_TOKEN": " a  b\n"}).token, ("a", "b"))
+        for bad in ([1], [""], 5):
+            with self.subTest(bad=bad), self.assertRaises(SettingError):
+                Settings.from_environment({}, allow_host=bad)
+
+    def test_tokens_are_not_shown(self):
+        """Neither the settings' own text nor an error shows a token."""
+        self.assertNotIn("hidden", repr(Settings(token=("hidden",))))
+        with self.assertRaises(SettingError) as caught:
+            Settings.from_environment({}, token=["hidden", ""])
+        self.assertNotIn("hidden", str(caught.exception))
+
     def test_unknown_argument(self):
         """A setting that there is not is refused, with those that there are."""
         with self.assertRaises(SettingError) as caught:
@@ -203,15 +229,16 @@ class CommandLine(unittest.TestCase):
         add_arguments(self.parser)
 
     def test_nothing_given(self):
-        """Every setting is an option, and stays None where it is not given."""
-        self.assertEqual(vars(self.parser.parse_args([])), dict.fromkeys(Settings.names()))
+        """Every setting but the tokens is an option, and stays None where it is not given."""
+        self.assertEqual(vars(self.parser.parse_args([])), dict.fromkeys(field.name for field in OPTIONS))
+        self.assertEqual({field.name for field in FIELDS} - {field.name for field in OPTIONS}, {"token"})
 
     def test_every_option(self):
         """Every option reaches its setting in its own type."""
-        for field in FIELDS:
+        for field in OPTIONS:
             with self.subTest(field.name):
-                text, value = OTHER[type(field.default)]
-                option = "--" + field.name.replace("_", "-")
+                text, value = other(field)
+                option = option_of(field)
                 given = [option] if isinstance(field.default, bool) else [option, text]
                 settings = Settings.from_environment({}, **vars(self.parser.parse_args(given)))
                 self.assertEqual(settings, dataclasses.replace(Settings(), **{field.name: value}))
@@ -219,9 +246,9 @@ class CommandLine(unittest.TestCase):
     def test_help(self):
         """The help lists every option with default and unit."""
         text = " ".join(self.parser.format_help().split())
-        for field in FIELDS:
+        for field in OPTIONS:
             with self.subTest(field.name):
-                self.assertIn("--" + field.name.replace("_", "-"), text)
+                self.assertIn(option_of(field), text)
                 self.assertIn(field.metadata["help"], text)
         self.assertIn("(default 8192 px)", text)
 

@@ -12,6 +12,8 @@ from gsp_network import (
     Buffer,
     BufferType,
     InvalidScene,
+    LimitExceeded,
+    MalformedBody,
     TransformChain,
     TransformLinkBase,
     TransformLinkImmediate,
@@ -63,7 +65,8 @@ class WithScale(unittest.TestCase):
     """Tests in which Scale is registered."""
 
     def setUp(self):
-        patch = mock.patch.dict(TransformRegistry._classes)
+        known = {"TransformImmediate": TransformLinkImmediate}  # others may have imported gsp_network.loading
+        patch = mock.patch.dict(TransformRegistry._classes, known, clear=True)
         patch.start()
         self.addCleanup(patch.stop)
         TransformRegistry.register_link("Scale", Scale)
@@ -132,11 +135,19 @@ class Running(WithScale):
         self.assertIs(caught.exception.__cause__, error)
 
     def test_our_errors_come_through(self):
-        """An error of ours that a link raises is not wrapped."""
-        error = InvalidScene("uri", "missing")
-        with self.assertRaises(InvalidScene) as caught:
-            chain(Failing(error)).run()
-        self.assertIs(caught.exception, error)
+        """An error of ours that a link raises keeps its class and words, and names the link."""
+        table = [
+            (InvalidScene("uri", "missing"), "links[1].uri: missing"),
+            (UnsupportedTransform("uri", "unknown"), "links[1].uri: unknown"),
+            (LimitExceeded("uri", "9 bytes", "max_load_bytes"), "links[1].uri: 9 bytes (setting max_load_bytes)"),
+        ]
+        for error, message in table:
+            with self.subTest(message):
+                self.assert_refused(message, chain(immediate(1), Failing(error)).run, kind=type(error))
+        other = MalformedBody("body: odd")
+        with self.assertRaises(MalformedBody) as caught:
+            chain(Failing(other)).run()
+        self.assertIs(caught.exception, other)
 
 
 class Announcing(WithScale):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Any, Callable, Optional
 from unittest import mock
 
 from gsp_network.errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable
-from gsp_network.transport import PNG_SIGNATURE, Answer, Transport, picture_of, png_fault
+from gsp_network.transport import PNG_SIGNATURE, Answer, Transport, picture_of, png_fault, retry_delay
 
 JOIN_SECONDS = 5.0
 SHORT = 0.4  # a timeout that is meant to pass
@@ -55,15 +56,17 @@ class Peer:
         self.line = ""
         self.headers: dict[str, str] = {}
 
+    def receive_head(self) -> bool:
+        """Set `line` and `headers` from the next request's head; False where the client has closed."""
+        self.line = self._file.readline().decode().rstrip("\r\n")
+        lines = iter(lambda: self._file.readline().decode().rstrip("\r\n"), "")
+        self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+        return bool(self.line)
+
     def receive(self) -> Optional[bytes]:
         """The body of the next request, or None where the client has closed; sets `line` and `headers`."""
         try:
-            self.line = self._file.readline().decode().rstrip("\r\n")
-            if not self.line:
-                return None
-            lines = iter(lambda: self._file.readline().decode().rstrip("\r\n"), "")
-            self.headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-            return self._file.read(int(self.headers.get("content-length", 0)))
+            return self._file.read(int(self.headers.get("content-length", 0))) if self.receive_head() else None
         except ConnectionError:
             return None
 
@@ -77,6 +80,18 @@ class Peer:
             if self.server.over.wait(DRIP):
                 return
 
+    def secure(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from here on."""
+        self._file.close()
+        self.connection = context.wrap_socket(self.connection, server_side=True)
+        self._file = self.connection.makefile("rb")
+
+    def reset(self) -> None:
+        """Let the end of the script reset the connection instead of closing it."""
+        on, no_seconds = 1, 0
+        linger = struct.pack("hh" if os.name == "nt" else "ii", on, no_seconds)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
     def close(self) -> None:
         self._file.close()
         self.connection.close()
@@ -85,13 +100,16 @@ class Peer:
 class FakeServer:
     """Listens on loopback and runs a script in a thread of its own for each connection: the n-th script, or the last one.
 
+    Args:
+        scripts: what happens on the connections.
+        listening: a bound socket to listen on from now on; None for one of its own.
     Attributes:
         accepted: how many connections came.
         over: set when the test is over; scripts wait on it.
         left: set when a script has ended and its connection is closed.
     """
 
-    def __init__(self, *scripts: Callable[[Peer], None]) -> None:
+    def __init__(self, *scripts: Callable[[Peer], None], listening: Optional[socket.socket] = None) -> None:
         self._scripts = scripts
         self.accepted = 0
         self.over = threading.Event()
@@ -100,7 +118,8 @@ class FakeServer:
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = listening or socket.create_server(("127.0.0.1", 0))
+        self._listening.listen()
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._accepting = threading.Thread(target=self._accept)
@@ -176,6 +195,23 @@ def answers_always(data: bytes) -> Callable[[Peer], None]:
             peer.send(data)
 
     return script
+
+
+def resets(peer: Peer) -> None:
+    """A script: take the request, and reset the connection without an answer."""
+    peer.receive()
+    peer.reset()
+
+
+def bound_socket() -> socket.socket:
+    """A socket on which nobody listens: connections to it are refused, and no other takes its port."""
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    return taken
+
+
+def url_of(taken: socket.socket) -> str:
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 def message(**headers: str) -> Any:
@@ -259,9 +295,9 @@ class KeptConnections(TransportCase):
         self.assertEqual(server.accepted, 2)
 
     def test_replaced_once(self) -> None:
-        """A request is sent again at most once."""
+        """A kept connection is replaced once, and that is all where retries are off."""
         server = self.serve(answers(http()), lambda peer: None)
-        transport = self.transport(server.url)
+        transport = self.transport(server.url, retries=0)
         self.post(transport)
         self.assertTrue(server.left.wait(JOIN_SECONDS))
         with self.assertRaises(ServerUnreachable):
@@ -269,14 +305,14 @@ class KeptConnections(TransportCase):
         self.assertEqual(server.accepted, 2)
 
     def test_new_connection_is_not_replaced(self) -> None:
-        """A new connection that ends without an answer is an unreachable server, and is not tried again."""
+        """A new connection that ends without an answer is an unreachable server at once where retries are off."""
 
         def script(peer: Peer) -> None:
             peer.receive()
 
         server = self.serve(script)
         with self.assertRaises(ServerUnreachable) as caught:
-            self.post(self.transport(server.url))
+            self.post(self.transport(server.url, retries=0))
         self.assertIn(server.url, str(caught.exception))
         self.assertEqual(server.accepted, 1)
 
@@ -473,6 +509,229 @@ class Deadlines(TransportCase):
         for timeout in (0, -1, float("nan"), float("inf"), "5", None, True, 1e300):
             with self.subTest(timeout=timeout), self.assertRaisesRegex(InvalidScene, "^timeout: .* expected seconds"):
                 Transport("http://127.0.0.1:5000", timeout)  # type: ignore[arg-type]
+
+
+BUSY = http(b"", "503 Service Unavailable", kind="application/problem+json")
+
+
+def busy(retry_after: str) -> bytes:
+    return http(b"", "503 Service Unavailable", f"Retry-After: {retry_after}")
+
+
+class Retries(TransportCase):
+    """What is sent again, how often, and after what pause."""
+
+    def without_pauses(self) -> list[Any]:
+        """Let further tries follow at once; the arguments that each pause was reckoned from go into the list."""
+        asked: list[Any] = []
+
+        def delay(*args: Any) -> float:
+            asked.append(args)
+            return 0.0
+
+        patched = mock.patch("gsp_network.transport.retry_delay", delay)
+        patched.start()
+        self.addCleanup(patched.stop)
+        return asked
+
+    def test_busy(self) -> None:
+        """After a 503 the same request is sent again, over the kept connection."""
+        asked = self.without_pauses()
+        bodies: list[Any] = []
+
+        def script(peer: Peer) -> None:
+            for answer in (BUSY, busy("7"), http()):
+                bodies.append((peer.receive(), peer.headers["content-type"]))
+                peer.send(answer)
+
+        server = self.serve(script)
+        self.assertEqual(self.post(self.transport(server.url), b"[1]").body, PNG)
+        self.assertEqual(bodies, [(b"[1]", "application/json")] * 3)
+        self.assertEqual(asked, [(0, None), (1, "7")])
+        self.assertEqual(server.accepted, 1)
+
+    def test_busy_and_closed(self) -> None:
+        """After a 503 that closes its connection the request is sent again over a new one."""
+        self.without_pauses()
+        server = self.serve(answers(http(b"", "503 Service Unavailable", "Connection: close")), answers(http()))
+        self.assertEqual(self.post(self.transport(server.url)).body, PNG)
+        self.assertEqual(server.accepted, 2)
+
+    def test_at_most(self) -> None:
+        """A server that stays busy is asked four times, or as often as `retries` says, and its last 503 is the answer."""
+        for options, tries in (({}, 4), ({"retries": 1}, 2), ({"retries": 0}, 1)):
+            with self.subTest(**options):
+                asked = self.without_pauses()
+                server = self.serve(answers(*[http(b"%d" % index, "503 Busy") for index in range(9)]))
+                answer = self.post(self.transport(server.url, **options))
+                self.assertEqual((answer.status, answer.body), (503, b"%d" % (tries - 1)))
+                self.assertEqual([failures for failures, _ in asked], list(range(tries - 1)))
+
+    def test_other_answers(self) -> None:
+        """Every other answer is final."""
+        self.without_pauses()
+        for status in (
+            "400 Bad",
+            "401 Unauthorized",
+            "408 Late",
+            "422 Wrong",
+            "429 Much",
+            "500 Oops",
+            "502 Bad",
+            "504 Late",
+        ):
+            with self.subTest(status):
+                server = self.serve(answers(http(b"", status, "Retry-After: 0"), http()))
+                self.assertEqual(self.post(self.transport(server.url)).status, int(status[:3]))
+
+    def test_reset(self) -> None:
+        """Connections that are reset or closed before an answer came are replaced, until there is one."""
+        self.without_pauses()
+        server = self.serve(resets, lambda peer: None, answers(http()))
+        self.assertEqual(self.post(self.transport(server.url)).body, PNG)
+        self.assertEqual(server.accepted, 3)
+
+    def test_always_reset(self) -> None:
+        """A server that resets every connection is unreachable after four of them."""
+        self.without_pauses()
+        server = self.serve(resets)
+        with self.assertRaises(ServerUnreachable) as caught:
+            self.post(self.transport(server.url))
+        self.assertIsInstance(caught.exception.__cause__, ConnectionError)
+        self.assertEqual(server.accepted, 4)
+
+    def test_refused_then_listening(self) -> None:
+        """A server that starts between two tries is found."""
+        taken = bound_socket()
+
+        def delay(failures: int, retry_after: Optional[str]) -> float:
+            if failures == 1:
+                self.addCleanup(FakeServer(answers(http()), listening=taken).__exit__)
+            return 0.0
+
+        with mock.patch("gsp_network.transport.retry_delay", delay):
+            self.assertEqual(self.post(self.transport(url_of(taken))).body, PNG)
+
+    def test_refused(self) -> None:
+        """Where nothing listens, the error comes after all tries within seconds."""
+        began = time.monotonic()
+        with bound_socket() as taken, self.assertRaises(ServerUnreachable):
+            with mock.patch("gsp_network.transport.FIRST_BACKOFF_SECONDS", 0.01):
+                self.post(self.transport(url_of(taken), 60.0))
+        self.assertLess(time.monotonic() - began, 0.21 + LATE)
+
+    def test_not_again(self) -> None:
+        """Neither a timeout, nor an answer that is none, nor an unknown host is tried again."""
+        asked = self.without_pauses()
+        silent = self.serve(lambda peer: peer.server.over.wait(4 * JOIN_SECONDS) and None)
+        with self.assertRaises(DeadlineExceeded):
+            self.post(self.transport(silent.url, SHORT))
+        odd = self.serve(answers(b"SSH-2.0-OpenSSH_9.6\r\n"))
+        short = self.serve(answers(http(b"x", "503 Busy", length=9)))
+        for server in (odd, short):
+            with self.assertRaises(BadResponse):
+                self.post(self.transport(server.url))
+        failure = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        with mock.patch("socket.getaddrinfo", side_effect=failure), self.assertRaises(ServerUnreachable):
+            self.post(self.transport("http://gsp.invalid:5000"))
+        self.assertEqual([server.accepted for server in (silent, odd, short)], [1, 1, 1])
+        self.assertEqual(asked, [])
+
+    def test_retry_after(self) -> None:
+        """What a server asks for by Retry-After is waited at least."""
+        times: list[float] = []
+
+        def script(peer: Peer) -> None:
+            for answer in (busy("1"), http()):
+                peer.receive()
+                times.append(time.monotonic())
+                peer.send(answer)
+
+        server = self.serve(script)
+        self.assertEqual(self.post(self.transport(server.url)).status, 200)
+        self.assertGreaterEqual(times[1] - times[0], 0.99)
+        self.assertLess(times[1] - times[0], 1.1 + LATE)
+
+    def test_pause_beyond_deadline(self) -> None:
+        """Where the pause would outlast the timeout, the failure at hand stands, at once."""
+        server = self.serve(answers(busy("9"), http()))
+        began = time.monotonic()
+        self.assertEqual(self.post(self.transport(server.url, 8.0)).status, 503)
+        with mock.patch("gsp_network.transport.retry_delay", return_value=9.0):
+            with bound_socket() as taken, self.assertRaises(ServerUnreachable):
+                self.post(self.transport(url_of(taken), 8.0))
+        self.assertLess(time.monotonic() - began, LATE)
+
+    def test_one_deadline(self) -> None:
+        """All tries and pauses together have the timeout of one request."""
+
+        def late(peer: Peer) -> None:
+            peer.receive()
+            peer.server.over.wait(0.6 * SHORT)
+            peer.send(BUSY)
+            peer.receive()
+            peer.server.over.wait(4 * JOIN_SECONDS)
+
+        self.without_pauses()
+        server = self.serve(late)
+        began = time.monotonic()
+        with self.assertRaises(DeadlineExceeded):
+            self.post(self.transport(server.url, SHORT))
+        took = time.monotonic() - began
+        self.assertGreater(took, 0.9 * SHORT)
+        self.assertLess(took, 1.5 * SHORT)
+        self.assertEqual(server.accepted, 1)
+
+    def test_close(self) -> None:
+        """`close` from another thread ends a pause, and the failure at hand stands; later requests have their own tries."""
+        server = self.serve(answers(busy("30")), answers(BUSY), answers(http()))
+        transport = self.transport(server.url, 60.0)
+        found: list[Answer] = []
+        pausing = threading.Event()
+
+        def delay(*args: Any) -> float:
+            pausing.set()
+            return 30.0
+
+        began = time.monotonic()
+        with mock.patch("gsp_network.transport.retry_delay", delay):
+            thread = threading.Thread(target=lambda: found.append(self.post(transport)))
+            thread.start()
+            self.assertTrue(pausing.wait(JOIN_SECONDS))
+            transport.close()
+            thread.join(JOIN_SECONDS)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual([answer.status for answer in found], [503])
+        self.assertLess(time.monotonic() - began, JOIN_SECONDS)
+        self.without_pauses()
+        self.assertEqual(self.post(transport).status, 200)
+
+    def test_delay(self) -> None:
+        """The pause is random up to 0.1, 0.4 and 1.6 s, on top of the whole seconds that Retry-After asks for, at most 30."""
+        table = {
+            (0, None): (0, 0.1),
+            (1, None): (0, 0.4),
+            (2, None): (0, 1.6),
+            (1000, None): (0, 25.6),
+            (0, "0"): (0, 0.1),
+            (0, "1"): (1, 1.1),
+            (1, " 30 "): (30, 30.4),
+            (0, "31"): (30, 30.1),
+            (0, "9" * 5000): (30, 30.1),
+        }
+        table.update({(0, text): (0, 0.1) for text in ("", "-1", "+5", "1.5", "1e1", "\u0663", "\u00b2", "soon")})
+        table[0, "Wed, 21 Oct 2065 07:28:00 GMT"] = (0, 0.1)
+        for args, (least, most) in table.items():
+            with self.subTest(args=args):
+                for pick, expected in ((min, least), (max, most)):
+                    with mock.patch("random.uniform", pick):
+                        self.assertAlmostEqual(retry_delay(*args), expected)
+
+    def test_bad_retries(self) -> None:
+        """A number of retries that is none is refused by name."""
+        for retries in (-1, 1.0, "3", None, True):
+            with self.subTest(retries=retries), self.assertRaisesRegex(InvalidScene, "^retries: .* expected a whole"):
+                Transport("http://127.0.0.1:5000", retries=retries)  # type: ignore[arg-type]
 
 
 class Bodies(TransportCase):
@@ -778,13 +1037,10 @@ class Urls(TransportCase):
 
     def test_refused(self) -> None:
         """Where nothing listens, the error holds the URL and how to start a server."""
-        with socket.socket() as taken:
-            taken.bind(
-                ("127.0.0.1", 0)
-            )  # bound and not listening: connections are refused, and no other takes the port
-            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with bound_socket() as taken:
+            url = url_of(taken)
             with self.assertRaises(ServerUnreachable) as caught:
-                self.post(self.transport(url))
+                self.post(self.transport(url, retries=0))
         self.assertIn(url, str(caught.exception))
         self.assertIn("python -m gsp_network.server", str(caught.exception))
         self.assertIsInstance(caught.exception.__cause__, ConnectionRefusedError)
@@ -799,19 +1055,27 @@ class Urls(TransportCase):
         self.assertIn("Name or service not known", str(caught.exception))
 
     def test_reset(self) -> None:
-        """A connection that breaks within an answer is an unreachable server."""
+        """A connection that breaks within an answer is an unreachable server, and the request is not sent again."""
+        read = threading.Event()
+
+        class Reading(Transport):
+            def _read(self, *args: Any) -> Answer:
+                read.set()
+                return super()._read(*args)
 
         def script(peer: Peer) -> None:
             peer.receive()
             peer.send(http(b"x" * 100, length=1000))
-            on, no_seconds = 1, 0  # closing then sends a reset
-            linger = struct.pack("hh" if os.name == "nt" else "ii", on, no_seconds)
-            peer.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            read.wait(JOIN_SECONDS)  # a reset at once could overtake the head
+            peer.reset()
 
         server = self.serve(script)
+        transport = Reading(server.url, 10.0)
+        self.addCleanup(transport.close)
         with self.assertRaises(ServerUnreachable) as caught:
-            self.post(self.transport(server.url))
+            self.post(transport)
         self.assertIn(server.url, str(caught.exception))
+        self.assertEqual(server.accepted, 1)
 
 
 class Proxies(TransportCase):
@@ -877,7 +1141,7 @@ class Proxies(TransportCase):
         """A proxy of a kind that cannot be used is an unreachable server."""
         with mock.patch.dict(os.environ, {"http_proxy": "socks5://127.0.0.1:1"}):
             with self.assertRaises(ServerUnreachable):
-                self.post(self.transport("http://gsp.invalid:8080"))
+                self.post(self.transport("http://gsp.invalid:8080", retries=0))
 
 
 if __name__ == "__main__":

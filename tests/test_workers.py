@@ -1,16 +1,33 @@
-"""The render thread: an executor whose thread never keeps a program alive."""
+"""The executors: a thread that never keeps a program alive, and worker processes that may do their worst."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
+import os
+import pathlib
+import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 import unittest
+from typing import Any, Iterator, Optional
+from unittest import mock
 
-from gsp_network.errors import ServerBusy
-from gsp_network.workers import RenderThread
+from gsp_network import workers
+from gsp_network.errors import GspNetworkError, LimitExceeded, RenderTimeout, ServerBusy, ServerStartError, WorkerCrashed
+from gsp_network.settings import Limits, Settings
+from gsp_network.workers import RenderThread, WorkerPool
 
+from . import worker_functions as functions
 from .support import ROOT
+
+LINUX = sys.platform == "linux"
+POPEN = subprocess.Popen
+SOON = 20.0  # seconds for what takes milliseconds on an idle machine
 
 
 class TestRenderThread(unittest.TestCase):
@@ -83,3 +100,438 @@ class TestRenderThread(unittest.TestCase):
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, cwd=ROOT)
         self.assertEqual((done.returncode, done.stdout.strip(), done.stderr), (0, "end", ""))
+
+
+def until(condition: Any) -> bool:
+    """Wait for a condition; whether it came."""
+    deadline = time.monotonic() + SOON
+    while not condition() and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    return bool(condition())
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd")) if LINUX else 0
+
+
+def own_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("gsp-network")]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class PoolCase(unittest.TestCase):
+    """Pools whose workers' standard error goes to a file; after each test no thread, process or descriptor is left."""
+
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+        self.said = self.folder / "stderr"
+        self.assertEqual(own_threads(), [])
+        before = descriptors()
+        self.addCleanup(lambda: self.assertTrue(until(lambda: descriptors() <= before), f"{descriptors()} of {before}"))
+        self.addCleanup(lambda: self.assertTrue(until(lambda: not own_threads()), own_threads()))
+
+    @contextlib.contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Worker processes that start meanwhile write their standard error to `said`."""
+        file = open(self.said, "ab")  # noqa: SIM115 - open for as long as workers may follow
+        self.addCleanup(file.close)
+
+        def with_stderr(*args: Any, **kwargs: Any) -> Any:
+            return POPEN(*args, stderr=file, **kwargs)
+
+        patch = mock.patch.object(workers.subprocess, "Popen", with_stderr)
+        patch.start()
+        self.addCleanup(patch.stop)
+        yield
+
+    def pool(self, count: int = 1, *, command: Optional[list[str]] = None, **settings: Any) -> WorkerPool:
+        with self.quiet():
+            made = WorkerPool(count, Settings(**settings), command=command)
+        self.addCleanup(self.end, made)
+        return made
+
+    def end(self, pool: WorkerPool) -> None:
+        pids = pool.pids()
+        pool.shutdown(wait=False, cancel_futures=True)
+        self.assertTrue(pool.join(2.0))
+        self.assertEqual([pid for pid in pids if is_alive(pid)], [])
+
+    def scripted(self, start: str = "hello", *more: str, **settings: Any) -> WorkerPool:
+        script = "import sys; sys.path[:0] = [sys.argv.pop(1)]; from tests.scripted_worker import main; main(*sys.argv[1:])"
+        return self.pool(command=[sys.executable, "-c", script, str(ROOT), start, *more], **settings)
+
+    def expect(self, error: type, pool: WorkerPool, function: Any, *args: Any) -> Any:
+        with self.assertLogs("gsp_network", "DEBUG"):
+            with self.assertRaises(error) as caught:
+                pool.submit(function, *args).result(SOON)
+            until(lambda: pool.state()["idle"] or pool._broken())
+        return caught.exception
+
+
+class TestWorkerPool(PoolCase):
+    def test_values_travel(self) -> None:
+        """Arguments and results of bytes, texts, numbers, lists and limits come through as they are."""
+        pool = self.pool()
+        values = (b"", b"\x00\xff" * 1000, "\u2603 \ud83d", 1, -2.5, True, None, (b"a", ("b", 3)))
+        self.assertEqual(pool.submit(functions.echo, *values).result(SOON), values)
+        limits = Limits(max_canvas_side=17, math_text=True, allow_load=("/a", "/b"))
+        facts = pool.submit(functions.kind_of_limits, limits).result(SOON)
+        self.assertEqual(facts, (True, 17, True, ("/a", "/b")))
+        settings = Settings(max_canvas_side=18)
+        self.assertEqual(pool.submit(functions.kind_of_limits, settings).result(SOON), (True, 18, False, ()))
+
+    def test_large_bodies_both_ways(self) -> None:
+        """Forty megabytes go to a worker and come back unharmed."""
+        body = os.urandom(2**20) * 40
+        (back,) = self.pool().submit(functions.echo, body).result(SOON)
+        self.assertTrue(back == body)
+
+    def test_what_cannot_travel(self) -> None:
+        """An argument, or keyword arguments, that cannot travel are a TypeError at once; such a result is a fault of ours."""
+        pool = self.pool()
+        with self.assertRaises(TypeError):
+            pool.submit(functions.echo, object())
+        with self.assertRaises(TypeError):
+            pool.submit(functions.echo, value=1)
+        with self.assertRaises(GspNetworkError) as caught:
+            pool.submit(functions.give_what_cannot_travel).result(SOON)
+        self.assertEqual(caught.exception.status, 500)
+        self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
+
+    def test_each_caller_gets_its_own(self) -> None:
+        """Two hundred calls from many threads each get their own answer, from as many processes as the pool has."""
+        pool = self.pool(3)
+        with concurrent.futures.ThreadPoolExecutor(32) as threads:
+            pairs = list(threads.map(lambda n: (n, pool.submit(functions.echo, n, b"%d" % n).result(SOON)), range(200)))
+        self.assertEqual([(n, answer) for n, answer in pairs if answer != (n, b"%d" % n)], [])
+        self.assertTrue(until(lambda: pool.state() == {"idle": 3, "busy": 0, "starting": 0}), pool.state())
+        self.assertEqual(len(pool.pids()), 3)
+        self.assertEqual(pool.restarts, {})
+
+    def test_errors_come_back(self) -> None:
+        """An error of ours keeps its class and facts, a user's subclass becomes ours; a surprise tells nothing."""
+        pool = self.pool()
+        error = None
+        for kind in ("ours", "theirs"):
+            with self.assertRaises(LimitExceeded) as caught:
+                pool.submit(functions.refuse, kind).result(SOON)
+            error = caught.exception
+            self.assertIs(type(error), LimitExceeded)
+        self.assertEqual((error.where, error.limit), ("visuals[0]", "max_visuals"))
+        for function, args in ((functions.refuse, ("surprise",)), (functions.refuse, ("odd",)), (functions.raise_exit, ())):
+            with self.assertRaises(GspNetworkError) as caught:
+                pool.submit(function, *args).result(SOON)
+            self.assertEqual(type(caught.exception), GspNetworkError)
+            self.assertNotIn("secret", str(caught.exception))
+        self.assertIn("ZeroDivisionError: secret", self.said.read_text())
+        self.assertEqual(pool.restarts, {})
+
+    def test_environment(self) -> None:
+        """A worker has no token, one thread a library, and Matplotlib's files in a folder of this user's alone."""
+        with mock.patch.dict(os.environ, {"GSP_NETWORK_TOKEN": "secret", "MATPLOTLIBRC": "/etc/passwd"}):
+            pool = self.pool()
+        found = [
+            pool.submit(functions.environment, name).result(SOON)
+            for name in ("GSP_NETWORK_TOKEN", "MATPLOTLIBRC", "MPLBACKEND", "OMP_NUM_THREADS", "MPLCONFIGDIR")
+        ]
+        self.assertEqual(found[:4], [None, None, "Agg", "1"])
+        facts = os.stat(os.path.dirname(found[4]))
+        self.assertEqual(os.path.dirname(os.path.dirname(found[4])), tempfile.gettempdir())
+        if os.name == "posix":
+            self.assertEqual((stat.S_IMODE(facts.st_mode), facts.st_uid), (0o700, os.getuid()))
+
+    def test_folder_that_is_not_ours(self) -> None:
+        """Where somebody else's folder or link is in the private folder's place, it is not used."""
+        name = f"gsp_network-{os.getuid()}"
+        for make in ("link", "open to all", "file"):
+            with self.subTest(make), tempfile.TemporaryDirectory() as place:
+                path = pathlib.Path(place, name)
+                if make == "link":
+                    path.symlink_to(self.folder)
+                elif make == "file":
+                    path.touch(0o600)
+                else:
+                    path.mkdir()
+                    path.chmod(0o777)
+                with mock.patch.object(tempfile, "tempdir", place), self.assertLogs("gsp_network", "WARNING"):
+                    self.assertIsNone(workers.private_folder())
+
+    def test_no_interpreter(self) -> None:
+        """Where there is no interpreter to run workers with, the pool says so and what to do."""
+        for patch in (mock.patch.object(sys, "executable", None), mock.patch.object(sys, "frozen", True, create=True)):
+            with patch, self.assertRaisesRegex(ServerStartError, "workers=0"):
+                WorkerPool(1, Settings())
+
+    def test_shutdown(self) -> None:
+        """What was queued runs, later calls are refused, and a second shutdown is fine."""
+        pool = self.pool(2)
+        futures = [pool.submit(functions.echo, n) for n in range(10)]
+        pool.shutdown()
+        pool.shutdown()
+        self.assertEqual([future.result(0) for future in futures], [(n,) for n in range(10)])
+        with self.assertRaises(ServerBusy):
+            pool.submit(functions.echo, 1)
+        self.assertEqual(own_threads(), [])
+
+    def test_shutdown_before_workers_are_there(self) -> None:
+        """A pool that ends while its workers still start leaves nothing."""
+        pool = self.pool(2)
+        pool.shutdown(wait=False, cancel_futures=True)
+        self.assertTrue(pool.join(SOON))
+        self.assertEqual((own_threads(), pool.state()), ([], {"idle": 0, "busy": 0, "starting": 0}))
+
+    def test_shutdown_during_a_call_that_hangs(self) -> None:
+        """When the time is up the worker is killed, its caller told, and what was queued cancelled."""
+        pool = self.pool()
+        running = pool.submit(functions.hang, str(self.folder / "mark"))
+        self.assertTrue(until((self.folder / "mark").exists))
+        queued = pool.submit(functions.echo, 1)
+        pool.shutdown(wait=False, cancel_futures=True)
+        self.assertTrue(pool.join(0.1))
+        self.assertTrue(queued.cancelled())
+        self.assertIsInstance(running.exception(0), ServerBusy)
+
+
+class TestWorkersThatFail(PoolCase):
+    def test_death_of_a_fresh_worker(self) -> None:
+        """Rows 51: a worker that dies over its first call costs its caller a 500 and nobody else anything; no retry."""
+        for number, (function, args) in enumerate(
+            ((functions.die, (signal.SIGSEGV,)), (functions.die, (signal.SIGABRT,)), (functions.leave, (0,)))
+        ):
+            with self.subTest(function=function.__name__, args=args):
+                pool = self.pool()
+                error = self.expect(WorkerCrashed, pool, function, *args)
+                self.assertEqual((error.status, error.type), (500, "worker_crashed"))
+                path = str(self.folder / f"mark{number}")
+                self.assertEqual(pool.restarts, {"crashed": 1})
+                self.expect(WorkerCrashed, pool, functions.die_before, path, 9)
+                self.assertEqual(os.path.getsize(path), 1)
+                self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
+
+    def test_death_of_a_worker_that_has_served(self) -> None:
+        """Row 51: where the dead worker had served before, the call is tried once more, and once only."""
+        pool, path = self.pool(2), str(self.folder / "mark")
+        for _ in range(20):
+            pool.submit(functions.echo, 1).result(SOON)
+        self.assertTrue(until(lambda: pool.state()["idle"] == 2))
+        with pool.changed:
+            for worker in pool._workers:  # as if each had served
+                worker.served = 1
+        with self.assertLogs("gsp_network", "WARNING"):
+            self.assertEqual(pool.submit(functions.die_before, path, 1).result(SOON), "survived")
+        self.assertEqual(os.path.getsize(path), 2)
+        self.assertTrue(until(lambda: pool.state()["idle"] == 2))
+        with pool.changed:
+            for worker in pool._workers:
+                worker.served = 1
+        path += "2"
+        self.expect(WorkerCrashed, pool, functions.die_before, path, 9)
+        self.assertEqual(os.path.getsize(path), 2)
+
+    def test_idle_worker_that_is_killed(self) -> None:
+        """Row 52: workers killed from outside while idle are replaced, and calls go on."""
+        pool = self.pool(2)
+        self.assertTrue(until(lambda: pool.state()["idle"] == 2))
+        for pid in pool.pids():
+            os.kill(pid, signal.SIGKILL)
+        answers = [pool.submit(functions.echo, n).result(SOON) for n in range(4)]
+        self.assertEqual(answers, [(n,) for n in range(4)])
+        self.assertTrue(until(lambda: pool.restarts["died"] + pool.restarts["crashed"] == 2), pool.restarts)
+
+    def test_late(self) -> None:
+        """Row 50: a call over the deadline is a 504, its worker killed, it is not retried, and the next call is served."""
+        for function in (functions.hang, functions.hang_in_native_code):
+            with self.subTest(function.__name__):
+                pool, path = self.pool(2, render_timeout=0.5), str(self.folder / function.__name__)
+                pool.submit(functions.echo, 1).result(SOON)
+                self.assertTrue(until(lambda pool=pool: pool.state()["idle"] == 2))
+                before = set(pool.pids())
+                late = pool.submit(function, path)
+                self.assertEqual(pool.submit(functions.echo, 2).result(SOON), (2,))
+                with self.assertLogs("gsp_network", "WARNING"), self.assertRaises(RenderTimeout) as caught:
+                    late.result(SOON)
+                self.assertEqual((caught.exception.status, caught.exception.limit), (504, "render_timeout"))
+                self.assertEqual(os.path.getsize(path), 1)
+                self.assertTrue(until(lambda pool=pool, before=before: len(before & set(pool.pids())) == 1))
+                self.assertEqual(sum(is_alive(pid) for pid in before), 1)
+                self.assertEqual(pool.restarts, {"timeout": 1})
+
+    def test_replies_that_are_none(self) -> None:
+        """Row 53: half a reply, garbage, a wrong number, two replies or one too large count as a crash, and reach nobody."""
+        wrong = ("garbage", "half", "header", "oversize", "no-json", "no-facts", "wrong-number", "no-value", "no-error")
+        pool = self.scripted()
+        for what in wrong:
+            with self.subTest(what):
+                self.expect(WorkerCrashed, pool, functions.echo, what)
+                self.assertEqual(pool.submit(functions.echo, "right").result(SOON), "right")
+                pool.shutdown(cancel_futures=True)
+                pool = self.scripted()
+        self.assertEqual(pool.submit(functions.echo, "right").result(SOON), "right")
+
+    def test_replies_after_the_reply(self) -> None:
+        """Rows 52 and 75: what comes after a whole reply, be it the worker's end, harms no caller and reaches none."""
+        for what in ("exit-after", "twice", "late"):
+            with self.subTest(what):
+                pool = self.scripted()
+                with self.assertLogs("gsp_network", "WARNING"):
+                    self.assertEqual(pool.submit(functions.echo, what).result(SOON), what)
+                    answers = [pool.submit(functions.echo, f"mine{n}").result(SOON) for n in range(5)]
+                    self.assertTrue(until(lambda pool=pool: pool.restarts))
+                self.assertEqual(answers, [f"mine{n}" for n in range(5)])
+
+    def test_chatter(self) -> None:
+        """Rows 54 and 55: what native code prints, to either descriptor and however much, stays out of the replies."""
+        pool = self.pool()
+        for _ in range(3):
+            self.assertEqual(pool.submit(functions.chatter, 2_000_000).result(SOON), "said")
+        self.assertEqual(pool.submit(functions.give, 300_000).result(SOON), b"y" * 300_000)
+        self.assertGreater(self.said.stat().st_size, 12_000_000)
+
+    @unittest.skipUnless(LINUX, "limits on address space are not the same everywhere")
+    def test_memory(self) -> None:
+        """Row 56: a scene that needs more memory than a worker may have is a 422 that names the setting."""
+        pool = self.pool(worker_memory_bytes=2**30)
+        with self.assertRaises(LimitExceeded) as caught:
+            pool.submit(functions.take, 2**31).result(SOON)
+        self.assertEqual((caught.exception.status, caught.exception.limit), (422, "worker_memory_bytes"))
+        self.assertEqual(pool.submit(functions.take, 2**20).result(SOON), 2**20)
+        self.assertTrue(until(lambda: pool.restarts["recycled"] == 1))
+
+    def test_many_crashes(self) -> None:
+        """Row 51: two hundred crashes in a row are two hundred errors, and leave no descriptor, thread or process."""
+        pool = self.pool(2)
+        self.assertTrue(until(lambda: pool.state()["idle"] == 2))
+        before = descriptors()
+        with self.assertLogs("gsp_network", "WARNING"):
+            errors = [pool.submit(functions.leave, 0) for _ in range(200)]
+            kinds = {type(error.exception(120)) for error in errors}
+        self.assertEqual(kinds, {WorkerCrashed})
+        self.assertEqual(pool.restarts, {"crashed": 200})
+        self.assertTrue(until(lambda: pool.state()["idle"] == 2))
+        self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
+        self.assertTrue(until(lambda: descriptors() <= before), f"{descriptors()} of {before}")
+        self.assertTrue(until(lambda: len(own_threads()) == 4), own_threads())
+
+
+class TestRecycling(PoolCase):
+    def test_by_count(self) -> None:
+        """After so many calls a fresh worker takes over; until it is ready the old one serves, and no call is lost."""
+        pool = self.pool(2, recycle_renders=5)
+        pids = set()
+        deadline = time.monotonic() + SOON
+        while len(pids) < 5 and time.monotonic() < deadline:
+            answers = [pool.submit(functions.pid) for _ in range(20)]
+            pids |= {answer.result(SOON) for answer in answers}
+        self.assertGreaterEqual(len(pids), 5)
+        self.assertEqual(set(pool.restarts), {"recycled"})
+        self.assertTrue(until(lambda: pool.state() == {"idle": 2, "busy": 0, "starting": 0}), pool.state())
+        self.assertTrue(until(lambda: sum(map(is_alive, pids)) <= 2))
+
+    def test_by_memory(self) -> None:
+        """A worker that holds on to memory is replaced."""
+        pool = self.pool(recycle_bytes=80 * 2**20)
+        first = pool.submit(functions.keep, 100 * 2**20).result(SOON)
+        self.assertTrue(until(lambda: pool.submit(functions.pid).result(SOON) != first))
+        self.assertEqual(pool.restarts["recycled"], 1)
+
+    def test_successor_that_does_not_start(self) -> None:
+        """Where the successor does not start, the old worker goes on serving."""
+        pool = self.scripted(recycle_renders=2)
+        self.assertEqual(pool.submit(functions.echo, "a").result(SOON), "a")
+        pool._command = [sys.executable, "-c", "raise SystemExit(1)"]
+        with self.assertLogs("gsp_network", "WARNING"):
+            answers = [pool.submit(functions.echo, str(n)).result(SOON) for n in range(3)]
+            self.assertTrue(until(lambda: pool._failures))
+            answers += [pool.submit(functions.echo, str(n)).result(SOON) for n in range(3, 6)]
+        self.assertEqual(answers, [str(n) for n in range(6)])
+
+
+class TestWorkersThatDoNotStart(PoolCase):
+    def test_breaker(self) -> None:
+        """Row 58: after three failed starts calls are refused at once, starts are few, and it heals by itself."""
+        starts, cure = self.folder / "starts", self.folder / "cure"
+        with mock.patch.object(workers, "FIRST_PAUSE", 0.05), mock.patch.object(workers, "LAST_PAUSE", 1.0):
+            with self.assertLogs("gsp_network", "WARNING"):
+                pool = self.scripted(f"exit-unless:{cure}", str(starts))
+                with self.assertRaises(ServerBusy) as caught:
+                    pool.submit(functions.echo, "early").result(SOON)
+                self.assertIn("do not start", str(caught.exception))
+                with self.assertRaises(ServerBusy):
+                    pool.submit(functions.echo, "at once")
+                self.assertEqual(starts.stat().st_size, 3)
+                cure.touch()
+                self.assertTrue(until(lambda: pool.state()["idle"] == 1))
+            self.assertEqual(pool.submit(functions.echo, "later").result(SOON), "later")
+            self.assertEqual(starts.stat().st_size, 4)
+
+    def test_no_process_to_be_had(self) -> None:
+        """Row 57: where no process can be started calls are a 503, and are served again when one can."""
+        with mock.patch.object(workers, "FIRST_PAUSE", 0.05), mock.patch.object(workers, "LAST_PAUSE", 0.5):
+            with self.assertLogs("gsp_network", "WARNING") as logs:
+                with mock.patch.object(workers.subprocess, "Popen", side_effect=BlockingIOError(11, "no more processes")):
+                    made = WorkerPool(1, Settings())
+                    self.addCleanup(self.end, made)
+                    with self.assertRaises(ServerBusy):
+                        made.submit(functions.echo, 1).result(SOON)
+                self.assertTrue(until(lambda: made.state()["idle"] == 1))
+            self.assertIn("no more processes", "".join(logs.output))
+            self.assertEqual(made.submit(functions.echo, 1).result(SOON), (1,))
+
+    def test_silent_and_chatty(self) -> None:
+        """A worker that never says hello, or says something else first, is killed and tried again."""
+        with mock.patch.object(workers, "START_SECONDS", 0.3), mock.patch.object(workers, "FIRST_PAUSE", 0.05):
+            for start in ("silent", "chatty"):
+                with self.subTest(start), self.assertLogs("gsp_network", "WARNING"):
+                    pool = self.scripted(start)
+                    with self.assertRaises(ServerBusy):
+                        pool.submit(functions.echo, "x").result(SOON)
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    self.assertTrue(pool.join(SOON))
+
+
+class TestPoolWithoutHelp(unittest.TestCase):
+    def test_neither_multiprocessing_nor_pickle(self) -> None:
+        """A server with workers loads neither multiprocessing nor pickle, nor, in its own process, numpy."""
+        code = (
+            "import sys; from gsp_network import RenderServer\n"
+            "with RenderServer(port=0, workers=1) as server:\n"
+            "    print(sorted({'multiprocessing', 'pickle', 'numpy', 'matplotlib'} & set(sys.modules)))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, "[]"), done.stderr)
+
+    @unittest.skipUnless(hasattr(signal, "alarm"), "no alarms here")
+    def test_parent_that_is_killed(self) -> None:
+        """Row 63: when the parent is killed, its workers end, be they idle, busy, or deaf in native code."""
+        with tempfile.TemporaryDirectory() as folder:
+            code = (
+                "import sys, threading; from gsp_network.workers import WorkerPool\n"
+                "from gsp_network.settings import Settings; from tests import worker_functions as functions\n"
+                "pool = WorkerPool(3, Settings(render_timeout=0.9))\n"
+                "while pool.state()['idle'] < 3: threading.Event().wait(0.01)\n"
+                "pool._settings = Settings(render_timeout=600)\n"
+                f"pool.submit(functions.hang, {folder!r} + '/one')\n"
+                f"pool.submit(functions.hang_in_native_code, {folder!r} + '/two')\n"
+                "print(*pool.pids(), flush=True); threading.Event().wait()"
+            )
+            parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            with parent:
+                pids = [int(word) for word in parent.stdout.readline().split()]  # type: ignore[union-attr]
+                self.assertTrue(until(lambda: len(os.listdir(folder)) == 2))
+                parent.kill()
+            self.assertEqual(len(pids), 3)
+            self.assertTrue(until(lambda: sum(map(is_alive, pids)) <= 1), "more than the deaf one are alive")
+            self.assertTrue(until(lambda: not any(map(is_alive, pids))), "the deaf one is alive")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import RendererUnavailable
-from .base import Backend, Drawing, prepare
 
-__all__ = ["BACKENDS", "Backend", "Drawing", "backend", "prepare", "why_not"]
+if TYPE_CHECKING:  # it needs numpy, which a server that draws in worker processes does without
+    from .base import Backend
 
 BACKENDS = {"matplotlib": (".matplotlib_backend", "MatplotlibBackend")}
 """Renderer name -> (module, class)."""
@@ -33,9 +32,11 @@ def why_not(name: str) -> str:
 @functools.cache
 def version(name: str) -> str:
     """Version of a renderer's library, found without loading it; "unknown" where it carries no metadata."""
+    from importlib import metadata  # it takes longer to load than the rest of a server
+
     try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return "unknown"
 
 

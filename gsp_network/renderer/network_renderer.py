@@ -7,10 +7,11 @@ import math
 import os
 from typing import TYPE_CHECKING, Any, Literal, Optional, Sequence, TypedDict
 
-from ..codec import RENDERER_HEADER, build_payload, check_renderer_name, default_renderer_name, encode_scene
+from ..codec import build_payload, encode_scene
 from ..errors import GspNetworkError
 from ..scene.contracts import RendererBase
-from ..transport import Transport, picture_of
+from ..settings import RENDERER_HEADER, check_renderer_name, default_renderer_name
+from ..transport import RETRIES, PathLike, Transport, environment_token, picture_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +40,13 @@ class NetworkRenderer(RendererBase):
         canvas: size and resolution of the pictures; a Canvas of ours or of an installed GSP_API.
         server_base_url: where the server answers, ``http://127.0.0.1:5000``.
         remote_renderer_name: who draws there. None: what the environment variable GSP_REMOTE_RENDERER says, else "matplotlib".
-        timeout: seconds for a whole request.
+        timeout: seconds for a whole request, further tries included.
+        token: what the server asks for, sent with each request to it. None: the first in the environment variable
+            GSP_NETWORK_TOKEN, else no token. Over http to another machine it travels readable.
+        cafile: PEM file with the certificates to trust for https in place of the system's, such as the server's own.
+        retries: how often a request is sent again while the server is busy (503) or not there; 0 for never.
     Raises:
-        InvalidScene: a canvas, URL, renderer name or timeout that is none.
+        InvalidScene: a canvas, URL, renderer name, timeout, token, cafile or number of retries that is none.
     """
 
     def __init__(
@@ -51,6 +56,9 @@ class NetworkRenderer(RendererBase):
         remote_renderer_name: Optional[Literal["matplotlib", "datoviz"]] = None,
         *,
         timeout: float = 60.0,
+        token: Optional[str] = None,
+        cafile: Optional[PathLike] = None,
+        retries: int = RETRIES,
     ) -> None:
         build_payload(canvas, [], [], [], [])  # raises for what is no canvas
         self._canvas = canvas
@@ -59,7 +67,13 @@ class NetworkRenderer(RendererBase):
             if remote_renderer_name is None
             else check_renderer_name(remote_renderer_name, "remote_renderer_name")
         )
-        self._transport = Transport(server_base_url, timeout)
+        self._transport = Transport(
+            server_base_url,
+            timeout,
+            token=environment_token() if token is None else token,
+            cafile=cafile,
+            retries=retries,
+        )
         self._picture: Optional[bytes] = None
         self._figure: Optional[Figure] = None
         self._image: Optional[AxesImage] = None

@@ -9,7 +9,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from ..errors import InvalidScene
+from ..errors import InvalidScene, kind_of
 
 BytesLike = Union[bytes, bytearray, memoryview]
 
@@ -325,9 +325,3 @@ def check_buffer_type(value: Any, where: str) -> None:
     """Refuse what is not a BufferType."""
     if not isinstance(value, BufferType):
         raise InvalidScene(where, f"{kind_of(value)}, expected a BufferType")
-
-
-def kind_of(value: Any) -> str:
-    """How messages name the type of a value: JSON's null, true/false, object and list in words."""
-    names = {type(None): "null", bool: "boolean", dict: "object", list: "list", str: "text"}
-    return names.get(type(value), type(value).__name__)

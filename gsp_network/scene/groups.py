@@ -6,8 +6,8 @@ from typing import Any, Union
 
 import numpy as np
 
-from ..errors import InvalidScene
-from .buffers import check_int, kind_of
+from ..errors import InvalidScene, kind_of
+from .buffers import check_int
 
 Groups = Union[int, list[int], list[list[int]]]
 """An int: every group has that many vertices; ints: the sizes of consecutive groups; lists: the vertex indices of each."""

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Container, Optional
 
 import numpy as np
 
-from ..errors import InvalidScene
-from .buffers import Buffer, BufferType, check_float, check_int, kind_of, to_buffer, wrong_item
+from ..errors import InvalidScene, kind_of
+from .buffers import Buffer, BufferType, check_float, check_int, to_buffer, wrong_item
 from .groups import check_groups
 from .transforms import UNKNOWN_COUNT
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Optional, Union
 
-from ..errors import GspNetworkError, InvalidScene, UnsupportedTransform
-from .buffers import Buffer, BufferType, check_buffer_type, check_int, kind_of
+from ..errors import GspNetworkError, InvalidScene, UnsupportedTransform, kind_of
+from .buffers import Buffer, BufferType, check_buffer_type, check_int
 
 UNKNOWN_COUNT = -1
 """A chain's buffer_count where the number of elements is not known before it runs."""
@@ -136,6 +136,8 @@ class TransformChain:
         for index, link in enumerate(self._links):
             try:
                 buffer = link.apply(buffer)
+            except InvalidScene as exc:
+                raise exc.inside(f"links[{index}]") from exc
             except GspNetworkError:
                 raise
             except Exception as exc:  # a registered link is somebody else's code

@@ -11,11 +11,12 @@ import sys
 import threading
 from typing import Optional
 
+from ..command_line import serve
 from ..debugging import DebugFolder
 from ..errors import GspNetworkError
 from ..framing import Request, Response, problem
 from ..rendering import render_payload
-from ..server import RenderServer, current_request, serve
+from ..server import RenderServer, current_request
 from ..settings import Settings
 
 debug_save_payload: bool = False

@@ -33,7 +33,8 @@ from gsp_network import (
     decode_scene,
     encode_scene,
 )
-from gsp_network.backends import backend, prepare
+from gsp_network.backends import backend
+from gsp_network.backends.base import prepare
 from gsp_network.rendering import encode_png
 from gsp_network.transport import Transport, picture_of
 
