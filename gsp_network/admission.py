@@ -57,7 +57,9 @@ class Access:
             return
         if not self._loopback and _is_address(host.strip("[]")):
             return
-        raise AccessDenied(421, "unknown_host", "Host: not a name of this server; its operator can add it by --allow-host")
+        raise AccessDenied(
+            421, "unknown_host", "Host: not a name of this server; its operator can add it by --allow-host"
+        )
 
     def check_origin(self, head: Head) -> None:
         """Refuse what a browser sends for a page of another origin (Fetch standard, Fetch Metadata)."""
@@ -144,7 +146,9 @@ class Room:
         """
         with self._lock:
             if self.bytes + length > self.most_bytes:
-                raise ServerBusy("too much is being received already (setting max_inflight_bytes)", "max_inflight_bytes")
+                raise ServerBusy(
+                    "too much is being received already (setting max_inflight_bytes)", "max_inflight_bytes"
+                )
             self.bytes += length
         try:
             yield

@@ -147,7 +147,9 @@ def _bytes_of(response: Response, id: str, headers: dict[str, str], with_body: b
 
 def _shut(connection: socket.socket, how: int) -> None:
     try:
-        socket.socket.shutdown(connection, how)  # not SSLSocket's, after which its other threads would go on in clear text
+        socket.socket.shutdown(
+            connection, how
+        )  # not SSLSocket's, after which its other threads would go on in clear text
     except OSError:
         logger.debug("a connection was gone before it was closed")
 
@@ -404,7 +406,9 @@ class _Connection(socketserver.BaseRequestHandler):
         except GspNetworkError as exc:
             response = problem(exc, self._id)
         except socket.timeout:
-            late = RequestRefused(408, "timeout", "the request did not arrive in time (setting head_timeout or body_timeout)")
+            late = RequestRefused(
+                408, "timeout", "the request did not arrive in time (setting head_timeout or body_timeout)"
+            )
             response = problem(late, self._id)
         except MemoryError:
             response = problem(ServerBusy("no memory for this body"), self._id)

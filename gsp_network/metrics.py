@@ -49,7 +49,11 @@ class Metrics:
         with self._lock:
             return sum(count for label, count in self._counts[name].items() if label >= at_least)
 
-    def text(self, gauges: Mapping[str, tuple[str, str, Mapping[str, float]]], counters: Mapping[str, tuple[str, str, Mapping[str, float]]]) -> str:
+    def text(
+        self,
+        gauges: Mapping[str, tuple[str, str, Mapping[str, float]]],
+        counters: Mapping[str, tuple[str, str, Mapping[str, float]]],
+    ) -> str:
         """All of it, with figures that are kept elsewhere.
 
         Args:

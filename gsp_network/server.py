@@ -122,7 +122,8 @@ class RenderServer:
             self._accepting.start()
         if not is_loopback(self.settings.host) and self._tls is None:
             logger.warning(
-                "listening on %s without TLS: tokens and scenes can be read on the way; see --certfile", self.settings.host
+                "listening on %s without TLS: tokens and scenes can be read on the way; see --certfile",
+                self.settings.host,
             )
         return self
 
@@ -406,7 +407,9 @@ def tls_context(settings: Settings) -> Optional[ssl.SSLContext]:
         context.load_cert_chain(settings.certfile, settings.keyfile or None, password=_no_password)
     except OSError as exc:  # ssl.SSLError too
         reason = exc.strerror or getattr(exc, "reason", None) or type(exc).__name__
-        raise ServerStartError(f"certificate {settings.certfile}: {reason}; expected PEM files that belong together") from exc
+        raise ServerStartError(
+            f"certificate {settings.certfile}: {reason}; expected PEM files that belong together"
+        ) from exc
     return context
 
 

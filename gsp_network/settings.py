@@ -67,7 +67,9 @@ class Limits:
     allow_load: tuple[str, ...] = _row(
         (), "", "folder, or https://host/, from which TransformLoad links may read; may be given several times"
     )
-    max_load_bytes: int = _row(64 * 2**20, "bytes", "what one TransformLoad link may read", 1)
+    max_load_bytes: int = _row(
+        64 * 2**20, "bytes", "what the TransformLoad links of a scene may read and decode, in all", 1
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -105,7 +105,9 @@ def pack(value: Any, pieces: list[bytes]) -> Any:
     if isinstance(value, Limits):
         names = Limits.names()
         return {"limits": [pack(getattr(value, name), pieces) for name in names]}
-    raise TypeError(f"a worker process takes and gives bytes, texts, numbers, lists and Limits, not {type(value).__name__}")
+    raise TypeError(
+        f"a worker process takes and gives bytes, texts, numbers, lists and Limits, not {type(value).__name__}"
+    )
 
 
 def unpack(value: Any, data: io.BytesIO) -> Any:
@@ -132,7 +134,10 @@ def pack_error(error: BaseException) -> dict[str, Any]:
             except TypeError:
                 logger.exception("an error whose arguments cannot travel")
                 break
-    return {"error": "GspNetworkError", "args": ["a fault of this server; its log has the details under this request id"]}
+    return {
+        "error": "GspNetworkError",
+        "args": ["a fault of this server; its log has the details under this request id"],
+    }
 
 
 def unpack_error(facts: Any) -> GspNetworkError:

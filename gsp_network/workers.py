@@ -45,7 +45,6 @@ from .worker_process import (
 logger = logging.getLogger(__name__)
 
 
-
 def render(
     body: bytes, header_renderer: Optional[str], default_renderer: Optional[str], limits: Limits
 ) -> tuple[Any, ...]:
@@ -133,6 +132,7 @@ class RenderThread(Executor):
             future.set_exception(exc)
         del future, args, kwargs  # the error's traceback holds this frame: a ring that would keep the body in memory
         logger.debug("drew for %.1f ms", 1000 * (time.perf_counter() - started))
+
 
 # ---------------------------------------------------------------- worker processes
 
@@ -407,7 +407,9 @@ class WorkerPool(Executor):
     def pids(self) -> list[int]:
         """Process ids of the workers that have said hello."""
         with self.changed:
-            return [worker.process.pid for worker in self._workers if worker.process and worker.ready and not worker.dead]
+            return [
+                worker.process.pid for worker in self._workers if worker.process and worker.ready and not worker.dead
+            ]
 
     # -- in a thread for each worker
 
@@ -491,9 +493,7 @@ class WorkerPool(Executor):
             pause = LAST_PAUSE if broken else FIRST_PAUSE * 2 ** (self._failures - 1)
             self._not_before = time.monotonic() + pause
             how = worker.how_it_ended() if worker.process is not None and worker.dead else why
-            logger.log(
-                logging.ERROR if broken else logging.WARNING, "a worker %s; trying again in %.1f s", how, pause
-            )
+            logger.log(logging.ERROR if broken else logging.WARNING, "a worker %s; trying again in %.1f s", how, pause)
             if self._broken():
                 self._fail_queue(NO_WORKER)
         return False
@@ -512,9 +512,7 @@ class WorkerPool(Executor):
         """Run calls one after the other, until the worker dies or is relieved, or the pool ends."""
         while True:
             with self.changed:
-                self.changed.wait_for(
-                    lambda: worker.dead or worker.retired or self._queue or self._closed
-                )
+                self.changed.wait_for(lambda: worker.dead or worker.retired or self._queue or self._closed)
                 if worker.dead:
                     self._tell("died", worker)
                     return

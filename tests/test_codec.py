@@ -1001,8 +1001,9 @@ class Refusals(unittest.TestCase):
     def test_unregistered_link(self):
         """A link that is not registered here is an UnsupportedTransform at its place."""
         document = document_around("points", {**DISC, "positions": CHAIN})
-        change(document, f"{LINK}.link_type", "TransformLoad")
-        message = f"{LINK_SEEN}.link_type: 'TransformLoad' is not registered here, expected one of TransformImmediate"
+        change(document, f"{LINK}.link_type", "TransformBrew")
+        known = ", ".join(sorted(gsp.TransformRegistry._classes))
+        message = f"{LINK_SEEN}.link_type: 'TransformBrew' is not registered here, expected one of {known}"
         error = self.assert_refused(body_of(document), UnsupportedTransform, message)
         self.assertEqual((error.status, error.type), (422, "unsupported_transform"))
 

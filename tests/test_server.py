@@ -306,7 +306,7 @@ class TestLife(unittest.TestCase):
             self.assertTrue(server.close(10))
 
     def test_no_thread_to_be_had(self) -> None:
-        """Where a connection's thread cannot start, the connection is closed, the next one is served, and close works."""
+        """Row 16: where a connection's thread cannot start, that is a 503, the next one is served, and close works."""
         with run_server() as server:
             start = threading.Thread.start
 
@@ -316,8 +316,8 @@ class TestLife(unittest.TestCase):
                 start(thread)
 
             with self.assertLogs("gsp_network", logging.ERROR), mock.patch.object(threading.Thread, "start", refuse):
-                with self.assertRaises((http.client.HTTPException, OSError)):
-                    ask(server, "GET", "/health")
+                status, headers, _ = ask(server, "GET", "/health")
+            self.assertEqual((status, headers["Retry-After"]), (503, "1"))
             self.assertEqual(ask(server, "GET", "/health")[0], 200)
             self.assertTrue(server.close(5))
 
