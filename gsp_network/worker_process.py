@@ -32,7 +32,7 @@ from .settings import Limits
 
 logger = logging.getLogger(__name__)
 
-HELLO, CALL, RESULT, ERROR = range(1, 5)
+HELLO, CALL, BEGUN, RESULT, ERROR = range(1, 6)
 _HEADER = struct.Struct(">4sBQIQ")  # magic, kind, number of the call, bytes of JSON, bytes of data
 _MAGIC = b"GSPW"
 MAX_JSON = 2**20
@@ -195,6 +195,7 @@ def main(setup: dict[str, Any]) -> None:
     while True:
         frame = calls.get()
         with _alarm(math.ceil(limits.render_timeout) + ALARM_SECONDS):
+            write_frame(outgoing, BEGUN, frame.number, {})
             kind, facts, pieces = _answer(frame, limits.memory_bytes)
             facts["rss"] = resident_bytes()
             try:
@@ -238,7 +239,7 @@ def _answer(frame: Frame, memory_bytes: int) -> tuple[int, dict[str, Any], list[
         return ERROR, pack_error(LimitExceeded("data", most, "worker_memory_bytes")), []
     except GspNetworkError as exc:
         return ERROR, pack_error(exc), []
-    except BaseException as exc:  # noqa: BLE001 - sys.exit() in somebody's link must not end the worker
+    except BaseException as exc:
         logger.exception("request %s: a fault of this server", frame.facts.get("id", "?"))
         return ERROR, pack_error(exc), []
 

@@ -29,6 +29,7 @@ from .errors import RenderTimeout, ServerBusy, ServerStartError, WorkerCrashed
 from .folders import private_folder
 from .settings import Limits, Settings
 from .worker_process import (
+    BEGUN,
     CALL,
     HELLO,
     RESULT,
@@ -136,6 +137,7 @@ class RenderThread(Executor):
 
 # ---------------------------------------------------------------- worker processes
 
+MOST_MISSED = 3  # workers that a call may find dead before it begins
 FAILED_STARTS = 3  # in a row: then calls are refused at once
 FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0  # seconds between starts that fail; doubling, and the last from FAILED_STARTS on
 START_SECONDS = 60.0  # for a worker to say hello: it imports Matplotlib, whose font cache may have to be made first
@@ -191,12 +193,12 @@ class _Call:
     def __init__(self, number: int, facts: dict[str, Any], pieces: list[bytes]) -> None:
         self.number, self.facts, self.pieces = number, facts, pieces
         self.future: Future[Any] = Future()
-        self.tries = 0
+        self.tries = self.missed = 0
         self.deadline = 0.0
 
     def begin(self, seconds: float) -> bool:
         """Called when its turn has come; False where its caller has given it up."""
-        if self.tries == 0:
+        if not self.deadline:
             if not self.future.set_running_or_notify_cancel():
                 return False
             self.deadline = time.monotonic() + seconds
@@ -210,7 +212,7 @@ class _Worker:
     def __init__(self, pool: WorkerPool, replaces: Optional[_Worker]) -> None:
         self.replaces = replaces  # the worker that serves until this one is ready
         self.successor: Optional[_Worker] = None
-        self.ready = self.dead = self.expired = self.retired = False
+        self.ready = self.begun = self.dead = self.expired = self.retired = False
         self.call: Optional[_Call] = None
         self.reply: Optional[Frame] = None
         self.served = self.rss = 0
@@ -251,6 +253,9 @@ class _Worker:
                         self.ready, self.rss = True, int(frame.facts["rss"])
                     elif self.call is None or self.reply is not None or frame.number != self.call.number:
                         raise Garbage(f"a reply to call {frame.number}, which is not under way")
+                    elif frame.kind == BEGUN:
+                        self.begun = True
+                        continue
                     else:
                         self.reply = frame
                     self._changed.notify_all()
@@ -521,7 +526,7 @@ class WorkerPool(Executor):
                 call = self._queue.popleft()
                 if not call.begin(self._settings.render_timeout):
                     continue
-                worker.call, worker.reply = call, None
+                worker.call, worker.reply, worker.begun = call, None, False
             alive = self._exchange(worker, call)
             del call  # keep no request alive while waiting for the next
             if not alive:
@@ -577,11 +582,18 @@ class WorkerPool(Executor):
         if worker.expired:
             seconds = self._settings.render_timeout
             call.future.set_exception(RenderTimeout(f"no picture within {seconds} s (setting render_timeout)"))
+        elif not (worker.begun or worker.fault) and call.missed < MOST_MISSED:  # it was dead already
+            call.missed += 1
+            call.tries -= 1
+            self._put_back(call)
         elif worker.served and call.tries == 1:  # perhaps what it drew before has broken it
-            self._queue.appendleft(call)
-            self.changed.notify_all()
+            self._put_back(call)
         else:
             call.future.set_exception(WorkerCrashed("the process that drew this scene died over it"))
+
+    def _put_back(self, call: _Call) -> None:
+        self._queue.appendleft(call)
+        self.changed.notify_all()
 
     def _tell(self, reason: str, worker: _Worker, call: Optional[_Call] = None) -> None:
         self.restarts[reason] += 1

@@ -19,17 +19,17 @@ def answer(out: Any, number: int, what: str) -> None:
     if what == "garbage":
         out.write(b"Segmentation fault (core dumped)\n" * 10)
     elif what == "half":
-        out.write(b"GSPW\x03" + number.to_bytes(8, "big") + (100).to_bytes(4, "big") + (0).to_bytes(8, "big") + b'{"va')
+        out.write(b"GSPW\x04" + number.to_bytes(8, "big") + (100).to_bytes(4, "big") + (0).to_bytes(8, "big") + b'{"va')
         out.flush()
         os._exit(0)
     elif what == "header":
-        out.write(b"GSPW\x03")
+        out.write(b"GSPW\x04")
         out.flush()
         os._exit(0)
     elif what == "oversize":
-        out.write(b"GSPW\x03" + number.to_bytes(8, "big") + (2).to_bytes(4, "big") + (2**60).to_bytes(8, "big") + b"{}")
+        out.write(b"GSPW\x04" + number.to_bytes(8, "big") + (2).to_bytes(4, "big") + (2**60).to_bytes(8, "big") + b"{}")
     elif what == "no-json":
-        out.write(b"GSPW\x03" + number.to_bytes(8, "big") + (3).to_bytes(4, "big") + (0).to_bytes(8, "big") + b"{,}")
+        out.write(b"GSPW\x04" + number.to_bytes(8, "big") + (3).to_bytes(4, "big") + (0).to_bytes(8, "big") + b"{,}")
     elif what == "no-facts":
         write_frame(out, RESULT, number, {})
     elif what == "wrong-number":
