@@ -43,6 +43,11 @@ class Access:
         if not all(re.fullmatch(r"[\x21-\x7e]+", token) for token in tokens):
             raise ServerStartError("token: expected printable ASCII without blanks, as a header can carry it")
         self.tokens = tuple(tokens)
+        for name in settings.allow_host:
+            if not re.fullmatch(r"[A-Za-z0-9._~-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", name):
+                raise ServerStartError(
+                    f"--allow-host {name}: expected a name without scheme and port, as lab.example.org"
+                )
         self._loopback = is_loopback(settings.host)
         self._hosts = {name.lower() for name in (settings.host, *settings.allow_host)}
         self._origins = {origin.lower().rstrip("/") for origin in settings.allow_origin}

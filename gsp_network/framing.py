@@ -177,6 +177,7 @@ class HttpServer(ThreadingHTTPServer):
     def __init__(self, owner: Owner, host: str, port: int, tls: Optional[ssl.SSLContext] = None) -> None:
         self.owner = owner
         self.tls = tls
+        self._starved = False  # of descriptors: told once
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._connections: dict[threading.Thread, socket.socket] = {}
         self._addresses: Counter[str] = Counter()
@@ -205,12 +206,16 @@ class HttpServer(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[Any, Any]:
         try:
-            return super().get_request()
+            accepted = super().get_request()
         except OSError as exc:
             if exc.errno in NO_DESCRIPTORS:
-                logger.error("no connection can be accepted: %s", exc.strerror)
+                if not self._starved:
+                    logger.error("no connection can be accepted for now: %s", exc.strerror)
+                self._starved = True
                 time.sleep(0.1)  # the listening socket stays readable: without a pause this would be a busy loop
             raise
+        self._starved = False
+        return accepted
 
     def process_request(self, request: Any, client_address: Any) -> None:
         address = plain_address(client_address[0])

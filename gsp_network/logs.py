@@ -14,8 +14,11 @@ LINE_CHARS = 2000  # of one message; what a client can put into it is cut much s
 
 
 def printable(text: str, most: int) -> str:
-    """`text` with control characters escaped, cut to `most` characters: no client can write lines of its own into a log."""
-    shown = text[:most].encode("unicode_escape").decode("ascii") if not text[:most].isprintable() else text[:most]
+    """`text` as it can stand between double quotes, cut to `most` characters: no client can imitate the rest of a log."""
+    shown = "".join(
+        "\\" + char if char in '"\\' else char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text[:most]
+    )
     return shown + ("..." if len(text) > most else "")
 
 

@@ -84,7 +84,8 @@ class RenderServer:
         self.on_render = on_render
         self.access = Access(self.settings)
         self.metrics = Metrics()
-        self.room = Room(self.settings.max_inflight_bytes, self.settings.workers + self.settings.places_waiting())
+        places = max(self.settings.workers, 1) + self.settings.places_waiting()
+        self.room = Room(self.settings.max_inflight_bytes, places)
         self._tls = tls_context(self.settings)
         self._given = executor
         self._own: Union[RenderThread, WorkerPool, None] = None
@@ -298,7 +299,7 @@ class RenderServer:
         if error is not None and error.limit is not None:
             self.metrics.add("limits_hit", label=error.limit)
         method, _, target = exchange.line.partition(" ")
-        facts: dict[str, Any] = {
+        facts: dict[str, Any] = {  # escaped here, also for JSON: what reads that may print it to a terminal
             "address": exchange.address,
             "method": printable(method, LOG_CHARS),
             "target": printable(target.rpartition(" ")[0] or target, LOG_CHARS),
@@ -313,8 +314,8 @@ class RenderServer:
             facts.update(type=error.type, detail=printable(str(error), LOG_CHARS))
             told = f" {facts['type']}: {facts['detail']}"
         line = (
-            f'{facts["address"]} "{facts["method"]} {facts["target"]}" {facts["status"]}, {facts["received_bytes"]} bytes in, '
-            f"{facts['sent_bytes']} out, {facts['ms']} ms, request {facts['request_id']}{told}"
+            f'{facts["address"]} "{facts["method"]} {facts["target"]}" {facts["status"]}, {exchange.received} bytes in, '
+            f"{facts['sent_bytes']} out, {facts['ms']} ms, request {exchange.id}{told}"
         )
         # What a client does wrong is no trouble of this server.
         level = logging.ERROR if response.status == 500 else logging.INFO
@@ -342,8 +343,9 @@ class RenderServer:
                 if reason
                 else {"available": True, "version": backends.version(name)}
             )
+        broken = isinstance(self._own, WorkerPool) and self._own.broken
         return {
-            "status": "ok",
+            "status": "no workers" if broken else "ok",
             "server": "gsp_network",
             "version": __version__,
             "protocol": PROTOCOL,

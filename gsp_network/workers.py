@@ -373,7 +373,7 @@ class WorkerPool(Executor):
         with self.changed:
             if self._closed:
                 raise ServerBusy("the server is shutting down")
-            if self._broken():
+            if self.broken:
                 raise ServerBusy(NO_WORKER)
             self._queue.append(call)
             self.changed.notify_all()
@@ -499,11 +499,12 @@ class WorkerPool(Executor):
             self._not_before = time.monotonic() + pause
             how = worker.how_it_ended() if worker.process is not None and worker.dead else why
             logger.log(logging.ERROR if broken else logging.WARNING, "a worker %s; trying again in %.1f s", how, pause)
-            if self._broken():
+            if self.broken:
                 self._fail_queue(NO_WORKER)
         return False
 
-    def _broken(self) -> bool:
+    @property
+    def broken(self) -> bool:
         """Whether workers do not start, and none is left."""
         return self._failures >= FAILED_STARTS and not any(worker.ready and not worker.dead for worker in self._workers)
 

@@ -182,7 +182,7 @@ class PoolCase(unittest.TestCase):
         with self.assertLogs("gsp_network", "DEBUG"):
             with self.assertRaises(error) as caught:
                 pool.submit(function, *args).result(SOON)
-            until(lambda: pool.state()["idle"] or pool._broken())
+            until(lambda: pool.state()["idle"] or pool.broken)
         return caught.exception
 
 
