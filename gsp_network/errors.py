@@ -3,7 +3,7 @@
     GspNetworkError                 500  base class; a fault of ours where nothing else fits
     +-- InvalidScene                422  a scene object or document is wrong; the sender can fix it
     |   +-- LimitExceeded           422  right, but larger than this server takes; `limit` names the setting
-    |   +-- UnsupportedTransform    422  a transform link that is not registered here
+    |   +-- UnsupportedTransform    422  a transform link that is not registered, or not allowed, here
     +-- MalformedBody               400  the body is not the JSON document it should be
     +-- RequestRefused              4xx  the HTTP request itself is wrong (status given)
     +-- AccessDenied                4xx  who asks may not: no token (401), a web page of another origin (403), ... (421)
@@ -85,7 +85,7 @@ class LimitExceeded(InvalidScene):
 
 
 class UnsupportedTransform(InvalidScene):
-    """A transform link whose type is not registered in this process."""
+    """A transform link whose type is not registered in this process, or that its operator does not allow."""
 
     type = "unsupported_transform"
 
