@@ -147,9 +147,8 @@ def _bytes_of(response: Response, id: str, headers: dict[str, str], with_body: b
 
 def _shut(connection: socket.socket, how: int) -> None:
     try:
-        socket.socket.shutdown(
-            connection, how
-        )  # not SSLSocket's, after which its other threads would go on in clear text
+        # Not SSLSocket's, after which its other threads would go on in clear text.
+        socket.socket.shutdown(connection, how)
     except OSError:
         logger.debug("a connection was gone before it was closed")
 

@@ -187,6 +187,14 @@ def worker_environment(folder: Optional[str]) -> dict[str, str]:
     return environ
 
 
+def _has_standard_error() -> bool:
+    try:
+        os.fstat(2)
+    except OSError:
+        return False
+    return True
+
+
 class _Call:
     """One call: what is to be run, and the future that its caller holds."""
 
@@ -226,7 +234,9 @@ class _Worker:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,  # standard error is the server's own: a pipe that nobody empties would stop the worker
+            stdout=subprocess.PIPE,
+            # The server's own: a pipe that nobody empties would stop the worker.
+            stderr=None if _has_standard_error() else subprocess.DEVNULL,
             cwd=folder,
             env=environ,
             start_new_session=True,  # Ctrl-C is for the server alone
@@ -463,6 +473,9 @@ class WorkerPool(Executor):
                 self._fail_queue("the server is shutting down")
             if worker.replaces is not None and not started:
                 worker.replaces.successor = None  # which goes on, and tries again
+                return False
+            if worker.successor is not None and not worker.retired:
+                worker.successor.replaces = None  # it is on its way, and nothing is left for it to wait for
                 return False
             return not (worker.retired or self._killed or self._over())
 

@@ -57,6 +57,9 @@ def main(start: str, path: str = "") -> None:
             file.write(b".")
     if start == "exit" or (start.startswith("exit-unless:") and not os.path.exists(start.partition(":")[2])):
         sys.exit(1)
+    if start.startswith("wait:"):
+        while not os.path.exists(start.partition(":")[2]):
+            threading.Event().wait(0.01)
     if start == "silent":
         threading.Event().wait()
     incoming, out = sys.stdin.buffer, sys.stdout.buffer

@@ -153,7 +153,7 @@ class PoolCase(unittest.TestCase):
         self.addCleanup(file.close)
 
         def with_stderr(*args: Any, **kwargs: Any) -> Any:
-            return POPEN(*args, stderr=file, **kwargs)
+            return POPEN(*args, **{**kwargs, "stderr": file})
 
         patch = mock.patch.object(workers.subprocess, "Popen", with_stderr)
         patch.start()
@@ -460,6 +460,22 @@ class TestRecycling(PoolCase):
         self.assertTrue(until(lambda: pool.submit(functions.pid).result(SOON) != first))
         self.assertEqual(pool.restarts["recycled"], 1)
 
+    def test_death_while_the_successor_starts(self) -> None:
+        """Where a worker dies before its successor is ready, that one takes its place, and the pool does not grow."""
+        go_on = self.folder / "go on"
+        pool = self.scripted(recycle_renders=1)
+        self.assertTrue(until(lambda: pool.state()["idle"] == 1))
+        pool._command[-1] = f"wait:{go_on}"
+        self.assertEqual(pool.submit(functions.echo, "a").result(SOON), "a")
+        self.assertTrue(until(lambda: len(pool._workers) == 2))
+        with self.assertLogs("gsp_network", "WARNING"):
+            os.kill(pool.pids()[0], signal.SIGKILL)
+            self.assertTrue(until(lambda: len(pool._workers) == 1))
+        go_on.touch()
+        pool._settings = Settings()
+        self.assertEqual(pool.submit(functions.echo, "b").result(SOON), "b")
+        self.assertEqual((len(pool._workers), pool._running), (1, 1))
+
     def test_successor_that_does_not_start(self) -> None:
         """Where the successor does not start, the old worker goes on serving."""
         pool = self.scripted(recycle_renders=2)
@@ -527,6 +543,17 @@ class TestPoolWithoutHelp(unittest.TestCase):
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
         self.assertEqual((done.returncode, done.stdout.strip()), (0, "[]"), done.stderr)
+
+    def test_standard_error_that_is_closed(self) -> None:
+        """Workers also start where the server has no standard error."""
+        code = (
+            "from gsp_network.workers import WorkerPool; from gsp_network.settings import Settings\n"
+            "from tests.worker_functions import chatter\n"
+            "pool = WorkerPool(1, Settings()); print(pool.submit(chatter, 10).result(30)); pool.shutdown()"
+        )
+        command = f'exec "{sys.executable}" -c "{code}" 2>&-'
+        done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, text=True, timeout=60, cwd=ROOT)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, "said"))
 
     @unittest.skipUnless(hasattr(signal, "alarm"), "no alarms here")
     def test_parent_that_is_killed(self) -> None:
