@@ -1,38 +1,30 @@
-"""HTTP connections: bytes in, a `Request` out; a `Response` in, bytes out.
+"""One HTTP connection: bytes in, a `Request` out; a `Response` in, bytes out.
 
-`HttpServer` accepts connections, up to a number, and gives each a thread; each connection reads requests, has its owner answer
-them, and is kept only after a request that was read to its end. Every wait has a deadline for the whole of what it waits for,
-so that a client that trickles is no better off than a silent one. Every error of framing is answered as a problem document
-(RFC 9457). This module knows paths and methods, and nothing of scenes.
+A connection reads requests, has its server's owner answer them, and is kept only after a request that was read to its end. Every
+wait has a deadline for the whole of what it waits for, so that a client that trickles is no better off than a silent one. Every
+error of framing is answered as a problem document (RFC 9457). This module knows paths and methods, and nothing of scenes.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
 import re
 import select
 import socket
 import socketserver
-import sys
-import threading
 import time
 import uuid
-import weakref
-from collections import Counter
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
 from . import __version__
 from .admission import Access, Room
 from .errors import GspNetworkError, RequestRefused, ServerBusy
 from .head import Fields, Head, length_of_body, length_of_head, parse_head
-from .settings import Settings, is_loopback
+from .settings import Settings
 
 if TYPE_CHECKING:
     import ssl
@@ -47,11 +39,8 @@ OPEN_PATHS = ("/health",)
 
 PROBLEM = "application/problem+json"
 READ_BYTES, BODY_PIECE, WRITE_PIECE = 64 * 1024, 2**20, 2**20
-LINGER_BYTES, LINGER_SECONDS, MAX_LINGERING = 64 * 2**20, 2.0, 128
-LAST_SECONDS = 1.0
-TURN_SECONDS = 0.1  # of the accepting loop: it looks as often whether it is to end
+LINGER_BYTES, LINGER_SECONDS = 64 * 2**20, 2.0
 LINE_SHOWN = 400  # bytes of a request line that are kept for the log
-NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Response(NamedTuple):
@@ -110,6 +99,19 @@ class Owner(Protocol):
         """Called for every answer before it is sent."""
 
 
+class Listener(Protocol):
+    """What a connection needs of the server that accepted it."""
+
+    owner: Owner
+    tls: Optional[ssl.SSLContext]
+
+    def idle(self, idle: bool) -> None:
+        """Called before and after it waits for a request."""
+
+    def wrapped(self, connection: socket.socket) -> None:
+        """Called when TLS has made another socket of its own."""
+
+
 def problem(error: GspNetworkError, request_id: str) -> Response:
     """An error as an answer: application/problem+json (RFC 9457)."""
     status = error.status or 500
@@ -128,7 +130,7 @@ def problem(error: GspNetworkError, request_id: str) -> Response:
     return Response(status, headers, json.dumps(document).encode("ascii") + b"\n", error)
 
 
-def _bytes_of(response: Response, id: str, headers: dict[str, str], with_body: bool = True) -> bytes:
+def bytes_of(response: Response, id: str, headers: dict[str, str], with_body: bool = True) -> bytes:
     """An answer as it is sent."""
     told = {
         "Date": formatdate(usegmt=True),
@@ -145,7 +147,7 @@ def _bytes_of(response: Response, id: str, headers: dict[str, str], with_body: b
     return head.encode("latin-1") + b"\r\n" + (response.body if with_body else b"")
 
 
-def _shut(connection: socket.socket, how: int) -> None:
+def shut(connection: socket.socket, how: int) -> None:
     try:
         # Not SSLSocket's, after which its other threads would go on in clear text.
         socket.socket.shutdown(connection, how)
@@ -153,7 +155,7 @@ def _shut(connection: socket.socket, how: int) -> None:
         logger.debug("a connection was gone before it was closed")
 
 
-def _readable(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:
+def readable(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:
     """Those on which something has come, or their end, after at most so long a wait."""
     if not hasattr(select, "poll"):
         return select.select(sockets, [], [], seconds)[0]
@@ -164,212 +166,15 @@ def _readable(sockets: list[socket.socket], seconds: float) -> list[socket.socke
     return [one for one in sockets if one.fileno() in found]
 
 
-class HttpServer(ThreadingHTTPServer):
-    """Accepts connections and gives each a daemon thread that it keeps track of; those over the limits are told so."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share a port
-    allow_reuse_port = False
-
-    def __init__(self, owner: Owner, host: str, port: int, tls: Optional[ssl.SSLContext] = None) -> None:
-        self.owner = owner
-        self.tls = tls
-        self._starved = False  # of descriptors: told once
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._connections: dict[threading.Thread, socket.socket] = {}
-        self._addresses: Counter[str] = Counter()
-        self._idle: set[threading.Thread] = set()
-        self._changed = threading.Condition()
-        self._started: weakref.WeakSet[threading.Thread] = weakref.WeakSet()  # those that still end, too
-        self._lingering: list[tuple[socket.socket, float, int]] = []  # refused; the accepting thread's alone
-        super().__init__((host, port), _Connection)
-
-    def server_bind(self) -> None:
-        socketserver.TCPServer.server_bind(self)  # HTTPServer's looks up the host's full name, which can take seconds
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-
-    def server_close(self) -> None:
-        super().server_close()
-        for connection, _, _ in self._lingering:
-            connection.close()
-        self._lingering = []
-
-    @property
-    def connections(self) -> int:
-        """How many there are."""
-        return len(self._connections)
-
-    # -- the accepting thread
-
-    def get_request(self) -> tuple[Any, Any]:
-        try:
-            accepted = super().get_request()
-        except OSError as exc:
-            if exc.errno in NO_DESCRIPTORS:
-                if not self._starved:
-                    logger.error("no connection can be accepted for now: %s", exc.strerror)
-                self._starved = True
-                time.sleep(0.1)  # the listening socket stays readable: without a pause this would be a busy loop
-            raise
-        self._starved = False
-        return accepted
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        address = plain_address(client_address[0])
-        settings = self.owner.settings
-        thread = threading.Thread(
-            target=self._serve, args=(request, client_address), name="gsp-network-connection", daemon=True
-        )
-        with self._changed:
-            full = self._full(address, settings)
-            if not full:
-                self._connections[thread] = request
-                self._addresses[address] += 1
-                self._started.add(thread)
-        if full:
-            self._refuse(request, address, ServerBusy(f"too many connections (setting {full})", full))
-            return
-        try:
-            thread.start()
-        except RuntimeError as exc:  # no thread to be had
-            self._forget(thread, address)
-            logger.error("no thread for a connection: %s", exc)
-            self._refuse(request, address, ServerBusy("no thread to be had for this connection"))
-
-    def _full(self, address: str, settings: Settings) -> str:
-        if len(self._connections) >= settings.max_connections:
-            return "max_connections"
-        if self._addresses[address] >= settings.max_address_connections and not is_loopback(address):
-            return "max_address_connections"
-        return ""
-
-    def _refuse(self, request: socket.socket, address: str, error: ServerBusy) -> None:
-        """Say so without waiting; what the client still sends is read off by `service_actions`, or it would lose the answer."""
-        if self.tls is None:
-            id = uuid.uuid4().hex
-            response = problem(error, id)
-            self.owner.finished(Exchange(address, "", id, response, 0, 0.0))
-            try:
-                request.setblocking(False)
-                request.send(_bytes_of(response, id, {"Connection": "close", "Server-Timing": "total;dur=0"}))
-                request.shutdown(socket.SHUT_WR)
-                if len(self._lingering) >= MAX_LINGERING:
-                    self._lingering.pop(0)[0].close()  # it has had the most time to read its answer
-                self._lingering.append((request, time.monotonic() + LINGER_SECONDS, LINGER_BYTES))
-                return
-            except OSError as exc:
-                logger.debug("%s went away: %s", address, type(exc).__name__)
-        request.close()
-
-    def service_actions(self) -> None:
-        """Called at every turn of the accepting loop: read off what refused clients send, until the next one wants to connect."""
-        until = time.monotonic() + TURN_SECONDS
-        while self._lingering:
-            sockets = [self.socket, *(connection for connection, _, _ in self._lingering)]
-            ready = _readable(sockets, max(until - time.monotonic(), 0.0))
-            self._read_off()
-            if self.socket in ready or time.monotonic() >= until:
-                return
-
-    def _read_off(self) -> None:
-        """Let go of refused connections that have ended, or whose time is up."""
-        still = []
-        for connection, deadline, left in self._lingering:
-            try:
-                received = len(connection.recv(READ_BYTES))
-                ended = received == 0
-                left -= received
-            except BlockingIOError:
-                ended = False
-            except OSError:
-                ended = True
-            if ended or left <= 0 or time.monotonic() > deadline:
-                connection.close()
-            else:
-                still.append((connection, deadline, left))
-        self._lingering = still
-
-    # -- the connections' threads
-
-    def _serve(self, request: Any, client_address: Any) -> None:
-        try:
-            self.process_request_thread(request, client_address)
-        finally:
-            self._forget(threading.current_thread(), plain_address(client_address[0]))
-
-    def _forget(self, thread: threading.Thread, address: str) -> None:
-        with self._changed:
-            self._connections.pop(thread, None)
-            self._idle.discard(thread)
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
-            self._changed.notify_all()
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close the connection: the one that TLS has made of `request`, where it has."""
-        with self._changed:
-            current = self._connections.get(threading.current_thread(), request)
-        _shut(current, socket.SHUT_WR)
-        current.close()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        error = sys.exc_info()[1]
-        if isinstance(error, OSError):  # ssl.SSLError and timeouts too: the client's, not ours
-            logger.debug("%s went away: %s", client_address[0], type(error).__name__)
-        else:
-            logger.exception("connection of %s: a fault of this server", client_address[0])
-
-    def wrapped(self, connection: socket.socket) -> None:
-        """Called by a connection's thread when TLS has made another socket of its own."""
-        with self._changed:
-            self._connections[threading.current_thread()] = connection
-
-    def idle(self, idle: bool) -> None:
-        """Called by a connection's thread before and after it waits for a request."""
-        with self._changed:
-            if idle:
-                self._idle.add(threading.current_thread())
-                if self.owner.closing:
-                    _shut(self._connections[threading.current_thread()], socket.SHUT_RD)
-            else:
-                self._idle.discard(threading.current_thread())
-
-    def finish(self, deadline: float) -> None:
-        """End idle connections now; wait until the others have answered, or the deadline has passed."""
-        with self._changed:
-            for thread in self._idle:
-                _shut(self._connections[thread], socket.SHUT_RD)  # what has arrived is still read and answered
-            self._changed.wait_for(lambda: not self._others(), max(deadline - time.monotonic(), 0.0))
-
-    def abort(self) -> bool:
-        """Give what still waits a moment to be answered, then break what is left; whether every thread has ended."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: not self._others(), LAST_SECONDS):
-                for thread in self._others():
-                    _shut(self._connections[thread], socket.SHUT_RDWR)
-            ended = self._changed.wait_for(lambda: not self._others(), LAST_SECONDS)
-        for thread in list(self._started):
-            if ended and thread.is_alive() and thread is not threading.current_thread():
-                thread.join(LAST_SECONDS)  # it has answered, and is about to end
-        return ended
-
-    def _others(self) -> list[threading.Thread]:
-        """The threads of connections; without the caller's, which may be one when a hook closes the server."""
-        return [thread for thread in self._connections if thread is not threading.current_thread()]
-
-
 def plain_address(address: str) -> str:
     """An IPv4 address that came in through an IPv6 socket as what it is."""
     return address[len("::ffff:") :] if address.startswith("::ffff:") and "." in address else address
 
 
-class _Connection(socketserver.BaseRequestHandler):
+class Connection(socketserver.BaseRequestHandler):
     """One client's requests, one after the other."""
 
-    server: HttpServer
+    server: Listener  # type: ignore[assignment]  # an HttpServer, which is a BaseServer too
 
     def setup(self) -> None:
         self._connection: socket.socket = self.request
@@ -543,7 +348,7 @@ class _Connection(socketserver.BaseRequestHandler):
             headers["Connection"] = "keep-alive"
         address = plain_address(self.client_address[0])
         self.server.owner.finished(Exchange(address, self._line, self._id, response, self._length, seconds))
-        self._send(_bytes_of(response, self._id, headers, head is None or head.method != "HEAD"))
+        self._send(bytes_of(response, self._id, headers, head is None or head.method != "HEAD"))
         if more:
             self._linger()
         return kept
@@ -554,7 +359,7 @@ class _Connection(socketserver.BaseRequestHandler):
             return True
         if hasattr(self._connection, "pending") and self._connection.pending():
             return True
-        return bool(_readable([self._connection], 0.0))
+        return bool(readable([self._connection], 0.0))
 
     def _send(self, data: bytes) -> None:
         deadline, view = time.monotonic() + self._settings.write_timeout, memoryview(data)
@@ -569,7 +374,7 @@ class _Connection(socketserver.BaseRequestHandler):
         """Read on for a while after an early answer: closing on unread bytes resets the connection, and the answer is lost."""
         deadline, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         try:
-            _shut(self._connection, socket.SHUT_WR)
+            shut(self._connection, socket.SHUT_WR)
             while left > 0 and time.monotonic() < deadline:
                 self._connection.settimeout(max(deadline - time.monotonic(), 0.01))
                 received = len(self._connection.recv(READ_BYTES))

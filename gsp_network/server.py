@@ -33,7 +33,8 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 from . import __version__, backends
 from .admission import Access, Room
 from .errors import GspNetworkError, RenderTimeout, ServerBusy, ServerStartError
-from .framing import LAST_SECONDS, Exchange, HttpServer, Request, Response, problem
+from .framing import Exchange, Request, Response, problem
+from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
 from .logs import printable
 from .metrics import CONTENT_TYPE, Metrics
 from .settings import RENDERER_HEADER, RENDERER_NAMES, Settings, default_renderer_name, is_loopback
@@ -118,7 +119,10 @@ class RenderServer:
                 raise
             self._http = http
             self._accepting = threading.Thread(
-                target=self._http.serve_forever, kwargs={"poll_interval": 0.1}, name="gsp-network-accept", daemon=True
+                target=self._http.serve_forever,
+                kwargs={"poll_interval": TURN_SECONDS},
+                name="gsp-network-accept",
+                daemon=True,
             )
             self._accepting.start()
         if not is_loopback(self.settings.host) and self._tls is None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Optional
 from unittest import mock
 
-from gsp_network import framing
-from gsp_network.framing import HttpServer, plain_address
+from gsp_network import framing, listening
+from gsp_network.framing import plain_address
+from gsp_network.listening import HttpServer
 from gsp_network.server import RenderServer
 from gsp_network.settings import is_loopback
 
@@ -51,13 +52,13 @@ class TestReading(unittest.TestCase):
     def in_pieces(self, *pieces: bytes) -> list[int]:
         """The statuses after pieces that the server has read one by one."""
         read = threading.Event()
-        receive = framing._Connection._receive
+        receive = framing.Connection._receive
 
         def watched(connection: Any, most: int, deadline: float) -> bool:
             read.set()  # it has dealt with all that came, and waits for more
             return receive(connection, most, deadline)
 
-        with mock.patch.object(framing._Connection, "_receive", watched), connect(self.server) as connection:
+        with mock.patch.object(framing.Connection, "_receive", watched), connect(self.server) as connection:
             for piece in pieces:
                 self.assertTrue(read.wait(PATIENCE))
                 read.clear()
@@ -144,7 +145,7 @@ class TestPlaces(unittest.TestCase):
             return is_loopback(host) and host != "127.0.0.2"
 
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch("gsp_network.framing.is_loopback", strange))
+            stack.enter_context(mock.patch("gsp_network.listening.is_loopback", strange))
             server = stack.enter_context(run_server(max_address_connections=3))
             held = [stack.enter_context(connect(server, "127.0.0.2")) for _ in range(3)]
             self.assertTrue(wait_until(lambda: connections(server) == 3))
@@ -165,7 +166,7 @@ class TestPlaces(unittest.TestCase):
     def test_more_refused_than_are_waited_for(self) -> None:
         """Every refused client reads its 503, also when more of them stay than the server waits for."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.object(framing, "MAX_LINGERING", 3))
+            stack.enter_context(mock.patch.object(listening, "MAX_LINGERING", 3))
             server = stack.enter_context(run_server(max_connections=1))
             stack.enter_context(connect(server))
             self.assertTrue(wait_until(lambda: connections(server) == 1))
@@ -177,7 +178,7 @@ class TestPlaces(unittest.TestCase):
     def test_refused_connections_are_let_go(self) -> None:
         """A refused client that stays is let go after a while, and none is left when the server has closed."""
         with contextlib.ExitStack() as stack:
-            stack.enter_context(mock.patch.object(framing, "LINGER_SECONDS", 0.2))
+            stack.enter_context(mock.patch.object(listening, "LINGER_SECONDS", 0.2))
             server = stack.enter_context(run_server(max_connections=1))
             stack.enter_context(connect(server))
             self.assertTrue(wait_until(lambda: connections(server) == 1))
@@ -206,9 +207,9 @@ class TestPlaces(unittest.TestCase):
 
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(run_server())
-            stack.enter_context(mock.patch.object(framing.time, "sleep", sleep))
+            stack.enter_context(mock.patch.object(listening.time, "sleep", sleep))
             stack.enter_context(mock.patch.object(socketserver.TCPServer, "get_request", failing))
-            logs = stack.enter_context(self.assertLogs("gsp_network.framing", "ERROR"))
+            logs = stack.enter_context(self.assertLogs("gsp_network.listening", "ERROR"))
             self.assertEqual(talk(server.port, get_request("/health"))[0].status, 200)
             self.assertTrue(paused.is_set())
             self.assertEqual(len(logs.output), 1)

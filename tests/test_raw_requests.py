@@ -411,7 +411,7 @@ class TestManyConnections(CorpusChecks):
         executor = Held()
         self.addCleanup(executor.shutdown)
         width = 20
-        with run_server(executor=executor, queue=4) as server, concurrent.futures.ThreadPoolExecutor(40) as pool:
+        with run_server(executor=executor, queue=3) as server, concurrent.futures.ThreadPoolExecutor(40) as pool:
             bodies = [body_of(canvas=Canvas(width + number, 10)) for number in range(40)]
             expect = [b"Expect: 100-continue\r\n"]
             first = [pool.submit(talk, server.port, post_request(body)) for body in bodies[:4]]
