@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import unittest
 import warnings
 from unittest import mock
@@ -17,6 +19,7 @@ from gsp_network.scene.visuals import VISUALS, MarkerShape
 from gsp_network.settings import Limits
 
 from .scenes import BLACK, BLUE, GREEN, RED, WHITE, draw, image, markers, path, pixels, points, rgba, segment, text
+from .support import ROOT
 
 
 def ink(picture: np.ndarray) -> tuple[int, int, int, int]:
@@ -457,6 +460,12 @@ class TestTexts(PictureCase):
             warnings.simplefilter("error", UserWarning)
             wide, narrow = ink(draw(text("a\tb", 10.0))), ink(draw(text("ab", 10.0)))
         self.assertGreater(wide[1] - wide[0], narrow[1] - narrow[0] + 10)
+
+    def test_characters_without_a_glyph_are_not_told(self) -> None:
+        """Matplotlib's warning about them, which would write a scene's control characters into the log, is not written."""
+        code = "from tests.scenes import draw, text; draw(text('\\x1b\\x07\\r\\ud55c\\u0939'))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_fewer_strings_than_before(self) -> None:
         """A text visual that loses strings shows only those it has."""

@@ -10,7 +10,9 @@ Agg draws in px with the origin at the bottom left, as `Drawing.pixels` has them
 from __future__ import annotations
 
 import logging
+import re
 import threading
+import warnings
 from collections import OrderedDict
 from functools import cache, lru_cache
 from typing import Any, Callable, Hashable, Optional, Sequence
@@ -35,6 +37,12 @@ from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
 from .base import Backend, Drawing
 
 logger = logging.getLogger(__name__)
+
+# Characters without a glyph are drawn as boxes, which is said enough: the warning would put control characters of a scene's
+# text into the server's log, as they are.
+warnings.filterwarnings(
+    "ignore", r"Glyph \d+ \(|Matplotlib currently does not support", UserWarning, re.escape(__name__)
+)
 
 CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND: "round"}
 JOINS = {JoinStyle.MITER: "miter", JoinStyle.BEVEL: "bevel", JoinStyle.ROUND: "round"}
