@@ -77,13 +77,18 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="frames a side (default 15; large scenes take a third)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that draw (default 0: the server's own thread)")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that draw (default 0: the server's own thread)"
+    )
     args = parser.parse_args()
     rounds = args.rounds
     canvas, viewport = Canvas(WIDTH, HEIGHT, 96.0), Viewport(0, 0, WIDTH, HEIGHT)
     print(f"Python {platform.python_version()}, numpy {np.__version__}, Matplotlib {matplotlib.__version__}")
     print(f"{'scene':16}{'floor ms':>10}{'body ms':>10}{'render ms':>11}{'body/floor':>12}{'render/floor':>14}")
-    with RenderServer(port=0, workers=args.workers, log_level="error") as server, NetworkRenderer(canvas, server.url) as renderer:
+    with (
+        RenderServer(port=0, workers=args.workers, log_level="error") as server,
+        NetworkRenderer(canvas, server.url) as renderer,
+    ):
         transport = Transport(server.url)
         for name, visual in scenes().items():
             entry = [viewport], [visual], [Buffer.identity()], [Camera()]

@@ -1,0 +1,114 @@
+"""The benchmarks run, print their tables and find nothing; here with small numbers, so that they do not rot."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+import unittest
+from typing import Any
+from unittest import mock
+
+from gsp_network import Canvas, render_payload
+
+from .benchmarks import frame, fuzz, soak
+from .processes import Answer, needs_proc
+from .scenes import body_of, points
+
+
+def printed_by(main: Any, *arguments: str) -> tuple[Any, str]:
+    """What a benchmark's `main` returns and prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        status = main(list(arguments))
+    return status, printed.getvalue()
+
+
+@needs_proc
+class TestSoak(unittest.TestCase):
+    def test_runs_and_finds_nothing(self) -> None:
+        """Good and hostile requests, and killed workers: nothing is wrong or lost, and all figures are printed."""
+        status, printed = printed_by(soak.main, "--requests", "150", "--clients", "6", "--seconds", "60")
+        self.assertEqual(status, 0, printed)
+        for name in ("ok", "wrong", "lost", "hostile", "kills", "time", "front RSS", "front files", "0 findings"):
+            self.assertRegex(printed, rf"(?m)^{name}\b", printed)
+        self.assertRegex(printed, r"(?m)^requests +165,")
+
+    def test_stops_when_its_time_is_up(self) -> None:
+        """What was not asked within the time is a finding, and the end comes soon."""
+        status, printed = printed_by(soak.main, "--requests", "100000", "--clients", "2", "--seconds", "1")
+        self.assertEqual(status, 1, printed)
+        self.assertRegex(printed, r"FOUND: \d+ of 100500 requests within the time")
+
+
+class TestGoodRequests(unittest.TestCase):
+    def test_pictures_show_their_numbers(self) -> None:
+        """Each request's own picture is right, another's is not, of every visual."""
+        kinds = set()
+        for number in range(60):
+            good, other = soak.good_request(0, number), soak.good_request(0, number + 1)
+            kinds.update(kind for kind in soak.KINDS if f'"type":"{kind}"'.encode() in good.body)
+            picture = render_payload(good.body)
+            self.assertEqual(soak.what_is_wrong(good, picture), "", number)
+            self.assertNotEqual(soak.what_is_wrong(other, picture), "", number)
+            same_size = other._replace(width=good.width, height=good.height)
+            self.assertIn("cell", soak.what_is_wrong(same_size, picture), number)
+            self.assertIn("no picture", soak.what_is_wrong(good, picture[: len(picture) // 2]), number)
+        self.assertEqual(kinds, set(soak.KINDS))
+
+
+class TestFuzz(unittest.TestCase):
+    def test_runs_and_finds_nothing(self) -> None:
+        """Mutated payloads are answered by pictures and by problems of the sender's; all figures are printed."""
+        with tempfile.TemporaryDirectory() as folder:
+            status, printed = printed_by(fuzz.main, "--count", "200", "--seconds", "60", "--keep", folder)
+            self.assertEqual(status, 0, printed)
+        for name in ("payloads", "statuses", "types", "workers", "mutations", "slowest", "0 findings"):
+            self.assertRegex(printed, rf"(?m)^{name}\b", printed)
+        self.assertRegex(printed, r"(?m)^payloads +200 from")
+
+    def test_payloads_follow_from_seed_and_number(self) -> None:
+        """The same number is the same payload in every run; one in five at least is still a scene."""
+        known = fuzz.bases()
+        drawn = 0
+        for number in range(60):
+            one, two = (fuzz.Payload(3, number, fuzz.bases(), "/folder") for _ in range(2))
+            self.assertEqual((one.body, one.headers), (two.body, two.headers), number)
+            with contextlib.suppress(Exception):
+                drawn += bool(render_payload(one.body))
+        self.assertEqual(known, fuzz.bases())
+        self.assertGreater(drawn, 12)
+
+    def test_what_should_not_come_is_found(self) -> None:
+        """Faults of the server, limits without a name and pictures of another size are findings."""
+        body = body_of(points((0, 0, 0)), canvas=Canvas(5, 4))
+        problem = b'{"type": "%s", "detail": "x", "request_id": "y", "status": %d%s}'
+        cases = [
+            (200, render_payload(body), ""),
+            (200, render_payload(body_of(canvas=Canvas(4, 5))), "a picture of (4, 5), expected (5, 4)"),
+            (200, render_payload(body)[:-20], "no whole picture"),
+            (500, problem % (b"internal_error", 500, b""), "status 500"),
+            (503, problem % (b"busy", 503, b', "limit": "queue"'), ""),
+            (504, problem % (b"render_timeout", 504, b""), "504 without the name of a limit"),
+            (422, problem % (b"invalid_scene", 422, b', "where": "canvas"'), ""),
+            (422, problem % (b"invalid_scene", 422, b""), "422 without a place"),
+            (422, b"<html>", "no problem document"),
+            (400, problem % (b"not_json", 500, b""), "a problem document that says too little"),
+        ]
+        for status, answer, expected in cases:
+            with self.subTest(status=status, answer=answer[:80]):
+                self.assertEqual(fuzz.what_is_wrong(Answer(status, {}, answer), body), expected)
+
+
+class TestFrame(unittest.TestCase):
+    def test_runs(self) -> None:
+        """A frame of small scenes through client and server is the frame that is drawn here."""
+        few = {name: scene for name, scene in frame.scenes().items() if "k" not in name}
+        self.assertTrue(few)
+        with mock.patch.object(frame, "scenes", lambda: few), mock.patch("sys.argv", ["frame", "--rounds", "1"]):
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                frame.main()
+        self.assertRegex(printed.getvalue(), r"(?m)^points 100 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$")
+
+
+if __name__ == "__main__":
+    unittest.main()
