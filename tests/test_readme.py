@@ -26,7 +26,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:5000"
 
 
-ELSEWHERE = "".join(re.findall(r"^## Run it for others\n.*?(?=^## )", README, re.S | re.M))  # test_deployment.py runs it
+ELSEWHERE = "".join(
+    re.findall(r"^## Run it for others\n.*?(?=^## )", README, re.S | re.M)
+)  # test_deployment.py runs it
 
 
 def blocks(language: str) -> list[str]:
