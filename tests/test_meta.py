@@ -90,7 +90,9 @@ class Loading(unittest.TestCase):
         """The client loads nothing of the server's and no drawing library."""
         loaded = loaded_after("from gsp_network import NetworkRenderer")
         self.assertIn("gsp_network.transport", loaded)
-        self.assertEqual(ours(loaded, "server", "framing", "listening", "workers", "rendering", "backends", "debugging"), [])
+        self.assertEqual(
+            ours(loaded, "server", "framing", "listening", "workers", "rendering", "backends", "debugging"), []
+        )
         self.assertEqual(loaded & (HEAVY - {"numpy"}), set())
 
     def test_server_without_client(self):
