@@ -169,7 +169,8 @@ def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -
     )
     fields, shown = drawing.fields, drawing.visible
     artist.set_paths([shape])
-    artist.set_offsets(drawing.pixels[shown])
+    # From 1e14 px on Agg takes seconds to flatten one wide outline; no shape reaches from FARTHEST to a canvas.
+    artist.set_offsets(np.clip(drawing.pixels[shown], -FARTHEST, FARTHEST))
     sizes = np.minimum(fields["sizes"][shown], LONGEST**2)
     artist.set_sizes(sizes, drawing.dpi)
     artist.set_facecolors(_colors(fields["face_colors"][shown]))
