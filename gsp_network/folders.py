@@ -31,5 +31,7 @@ def private_folder() -> Optional[str]:
             return path
         logger.warning("%s is not a folder of this user's alone: nothing is kept there", path)
     except OSError as exc:  # gettempdir(), too, where no directory can be written
-        logger.debug("no private folder: %s", exc)
+        logger.warning(
+            "no folder for Matplotlib's files, which it needs: %s; name one that can be written in TMPDIR", exc
+        )
     return None

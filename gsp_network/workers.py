@@ -142,6 +142,7 @@ FAILED_STARTS = 3  # in a row: then calls are refused at once
 FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0  # seconds between starts that fail; doubling, and the last from FAILED_STARTS on
 START_SECONDS = 60.0  # for a worker to say hello: it imports Matplotlib, whose font cache may have to be made first
 END_SECONDS = 2.0  # for a worker to end by itself, and for one that was killed to be gone
+STATUS_SECONDS = 0.5  # for a process whose output has ended to end by itself
 NO_WORKER = "worker processes do not start here; the server's log says why"
 
 # Runs before anything of ours can be imported. The path is the parent's; the host program's __main__ is never run again.
@@ -257,6 +258,8 @@ class _Worker:
             while True:
                 frame = read_frame(cast(BinaryIO, process.stdout))
                 if frame is None:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(STATUS_SECONDS)  # else the log would say that we killed it
                     return
                 with self._changed:
                     if frame.kind == HELLO and not self.ready:

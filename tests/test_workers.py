@@ -493,7 +493,7 @@ class TestWorkersThatDoNotStart(PoolCase):
         """Row 58: after three failed starts calls are refused at once, starts are few, and it heals by itself."""
         starts, cure = self.folder / "starts", self.folder / "cure"
         with mock.patch.object(workers, "FIRST_PAUSE", 0.05), mock.patch.object(workers, "LAST_PAUSE", 1.0):
-            with self.assertLogs("gsp_network", "WARNING"):
+            with self.assertLogs("gsp_network", "WARNING") as logs:
                 pool = self.scripted(f"exit-unless:{cure}", str(starts))
                 with self.assertRaises(ServerBusy) as caught:
                     pool.submit(functions.echo, "early").result(SOON)
@@ -503,6 +503,7 @@ class TestWorkersThatDoNotStart(PoolCase):
                 self.assertEqual(starts.stat().st_size, 3)
                 cure.touch()
                 self.assertTrue(until(lambda: pool.state()["idle"] == 1))
+            self.assertIn("a worker ended with status 1", logs.output[0])
             self.assertEqual(pool.submit(functions.echo, "later").result(SOON), "later")
             self.assertEqual(starts.stat().st_size, 4)
 
