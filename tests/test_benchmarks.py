@@ -11,7 +11,7 @@ from unittest import mock
 
 from gsp_network import Canvas, render_payload
 
-from .benchmarks import frame, fuzz, soak
+from .benchmarks import first_picture, frame, fuzz, soak
 from .processes import Answer, needs_proc
 from .scenes import body_of, points
 
@@ -108,6 +108,15 @@ class TestFrame(unittest.TestCase):
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 frame.main()
         self.assertRegex(printed.getvalue(), r"(?m)^points 100 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$")
+
+
+class TestFirstPicture(unittest.TestCase):
+    def test_runs(self) -> None:
+        """A server that has just started draws its first picture, and the ratio is printed."""
+        with mock.patch("sys.argv", ["first_picture", "--rounds", "1"]):
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                first_picture.main()
+        self.assertRegex(printed.getvalue(), r"(?m)^first picture / import: [\d.]+$")
 
 
 if __name__ == "__main__":
