@@ -58,9 +58,10 @@ class Access:
         An address is no name that a page could have: on a server for others every address is taken.
         """
         host = head.host
-        if host is None or host in self._hosts or is_loopback(host.strip("[]")):
+        if host is None:
             return
-        if not self._loopback and _is_address(host.strip("[]")):
+        plain = host.strip("[]")
+        if plain in self._hosts or is_loopback(plain) or (not self._loopback and _is_address(plain)):
             return
         raise AccessDenied(
             421, "unknown_host", "Host: not a name of this server; its operator can add it by --allow-host"

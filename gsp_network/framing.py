@@ -18,9 +18,8 @@ import uuid
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol, Union
 
-from . import __version__
 from .admission import Access, Room
 from .errors import GspNetworkError, RequestRefused, ServerBusy
 from .head import Fields, Head, length_of_body, length_of_head, parse_head
@@ -130,11 +129,11 @@ def problem(error: GspNetworkError, request_id: str) -> Response:
     return Response(status, headers, json.dumps(document).encode("ascii") + b"\n", error)
 
 
-def bytes_of(response: Response, id: str, headers: dict[str, str], with_body: bool = True) -> bytes:
-    """An answer as it is sent."""
+def bytes_of(response: Response, id: str, headers: dict[str, str]) -> bytes:
+    """An answer's head as it is sent, with its empty line."""
     told = {
         "Date": formatdate(usegmt=True),
-        "Server": f"gsp_network/{__version__}",
+        "Server": "gsp_network",  # its version is for those who may know
         **response.headers,
         "Content-Length": str(len(response.body)),
         "X-Request-Id": id,
@@ -144,7 +143,7 @@ def bytes_of(response: Response, id: str, headers: dict[str, str], with_body: bo
     head = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}\r\n" + "".join(
         f"{name}: {value}\r\n" for name, value in told.items()
     )
-    return head.encode("latin-1") + b"\r\n" + (response.body if with_body else b"")
+    return head.encode("latin-1") + b"\r\n"
 
 
 def shut(connection: socket.socket, how: int) -> None:
@@ -202,7 +201,7 @@ class Connection(socketserver.BaseRequestHandler):
         self._head: Optional[Head] = None
         self._line = ""
         self._unread = True  # until the request has been read whole
-        self._length = 0
+        self._arrived = 0  # bytes of the body
         self._began = time.perf_counter()
         try:
             if not self._wait(deadline, first):
@@ -215,10 +214,10 @@ class Connection(socketserver.BaseRequestHandler):
         except GspNetworkError as exc:
             response = problem(exc, self._id)
         except socket.timeout:
-            late = RequestRefused(
-                408, "timeout", "the request did not arrive in time (setting head_timeout or body_timeout)"
-            )
-            response = problem(late, self._id)
+            name = "head_timeout" if self._head is None else "body_timeout"
+            seconds = getattr(self._settings, name)
+            late = f"{name.split('_')[0]}: not whole within {seconds} s (setting {name})"
+            response = problem(RequestRefused(408, "timeout", late, name), self._id)
         except MemoryError:
             response = problem(ServerBusy("no memory for this body"), self._id)
         return self._answer(response)
@@ -251,16 +250,17 @@ class Connection(socketserver.BaseRequestHandler):
 
     def _read_head(self, deadline: float) -> bool:
         """Read a head; False where the client has left before it was whole, or sent nothing but an empty line."""
-        begun = False
+        begun, scanned = False, 0
         while True:
             if not begun and self._received != b"\r":  # whose LF is still to come
                 begun = True
                 if self._received[:2] == b"\r\n":  # RFC 9112 2.2: ignore one empty line before a request
                     del self._received[:2]
             self._line = bytes(self._received[:LINE_SHOWN]).split(b"\r\n", 1)[0].decode("latin-1")
-            size = length_of_head(bytes(self._received)) if begun else 0
+            size = length_of_head(bytes(self._received), scanned) if begun else 0
             if size:
                 break
+            scanned = len(self._received) if begun else 0
             if not self._receive(READ_BYTES, deadline):
                 return False
         data = bytes(self._received[:size])
@@ -300,7 +300,6 @@ class Connection(socketserver.BaseRequestHandler):
         with owner.room.for_body(length):
             if expected and length and head.minor >= 1:  # RFC 9110 10.1.1: HTTP/1.0 knows no 100
                 self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
-            self._length = length
             body = self._read_body(length)
             self._unread = False
             return self._hand_over(head, body)
@@ -320,14 +319,14 @@ class Connection(socketserver.BaseRequestHandler):
         deadline = time.monotonic() + self._settings.body_timeout
         pieces = [bytes(self._received[:length])]
         del self._received[:length]
-        left = length - len(pieces[0])
+        self._arrived = len(pieces[0])
+        left = length - self._arrived
         while left > 0:
             if not self._receive(min(left, BODY_PIECE), deadline):
-                arrived = length - left
-                raise RequestRefused(
-                    400, "incomplete_body", f"body: {arrived} bytes, expected {length} as Content-Length says"
-                )
+                found = f"body: {self._arrived} bytes, expected {length} as Content-Length says"
+                raise RequestRefused(400, "incomplete_body", found)
             pieces.append(bytes(self._received))
+            self._arrived += len(self._received)
             left -= len(self._received)
             self._received.clear()
         return b"".join(pieces)
@@ -347,8 +346,10 @@ class Connection(socketserver.BaseRequestHandler):
         elif head is not None and head.minor == 0:
             headers["Connection"] = "keep-alive"
         address = plain_address(self.client_address[0])
-        self.server.owner.finished(Exchange(address, self._line, self._id, response, self._length, seconds))
-        self._send(bytes_of(response, self._id, headers, head is None or head.method != "HEAD"))
+        self.server.owner.finished(Exchange(address, self._line, self._id, response, self._arrived, seconds))
+        body = memoryview(b"" if head is not None and head.method == "HEAD" else response.body)
+        # One write for what is small; what is large is not copied for that.
+        self._send(bytes_of(response, self._id, headers) + bytes(body[:WRITE_PIECE]), body[WRITE_PIECE:])
         if more:
             self._linger()
         return kept
@@ -361,14 +362,16 @@ class Connection(socketserver.BaseRequestHandler):
             return True
         return bool(readable([self._connection], 0.0))
 
-    def _send(self, data: bytes) -> None:
-        deadline, view = time.monotonic() + self._settings.write_timeout, memoryview(data)
-        while view:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise socket.timeout
-            self._connection.settimeout(left)
-            view = view[self._connection.send(view[:WRITE_PIECE]) :]
+    def _send(self, *pieces: Union[bytes, memoryview]) -> None:
+        deadline = time.monotonic() + self._settings.write_timeout
+        for piece in pieces:
+            view = memoryview(piece)
+            while view:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise socket.timeout
+                self._connection.settimeout(left)
+                view = view[self._connection.send(view[:WRITE_PIECE]) :]
 
     def _linger(self) -> None:
         """Read on for a while after an early answer: closing on unread bytes resets the connection, and the answer is lost."""

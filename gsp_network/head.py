@@ -72,8 +72,12 @@ def _bad(message: str, type: str = "bad_request") -> RequestRefused:
     return RequestRefused(400, type, message)
 
 
-def length_of_head(data: bytes) -> int:
+def length_of_head(data: bytes, scanned: int = 0) -> int:
     """How many bytes at the start of `data` are the head, its empty line included; 0 where it is not whole yet.
+
+    Args:
+        data: what has come so far.
+        scanned: how much of it was looked at before, by a call that gave 0: a head that drips is not looked at anew each time.
 
     Raises:
         RequestRefused: it can no longer become one: 414 or 431 for its size, 400 for what no line may hold.
@@ -85,7 +89,7 @@ def length_of_head(data: bytes) -> int:
         raise RequestRefused(414, "line_too_long", f"request line: expected at most {MAX_LINE} bytes")
     if head and not b"A" <= head[:1] <= b"Z":  # a TLS greeting, say: it need not be waited for
         raise _bad("request line: expected METHOD TARGET HTTP/1.1")
-    if _BARE.search(head):
+    if _BARE.search(head, max(scanned - 1, 0)):
         raise _bad("head: a CR or LF that stands alone, expected CRLF at the end of every line")
     if end >= 0:
         return end + 4

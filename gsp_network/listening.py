@@ -128,14 +128,18 @@ class HttpServer(ThreadingHTTPServer):
         return ""
 
     def _refuse(self, request: socket.socket, address: str, error: ServerBusy) -> None:
-        """Say so without waiting; what the client still sends is read off by `service_actions`, or it would lose the answer."""
+        """Say so without waiting; what the client still sends is read off by `service_actions`, or it would lose the answer.
+
+        With TLS it is said in log and metrics alone: the client could be told only after its handshake.
+        """
+        id = uuid.uuid4().hex
+        response = problem(error, id)
+        self.owner.finished(Exchange(address, "", id, response, 0, 0.0))
         if self.tls is None:
-            id = uuid.uuid4().hex
-            response = problem(error, id)
-            self.owner.finished(Exchange(address, "", id, response, 0, 0.0))
             try:
                 request.setblocking(False)
-                request.send(bytes_of(response, id, {"Connection": "close", "Server-Timing": "total;dur=0"}))
+                headers = {"Connection": "close", "Server-Timing": "total;dur=0"}
+                request.send(bytes_of(response, id, headers) + response.body)
                 request.shutdown(socket.SHUT_WR)
                 if len(self._lingering) >= MAX_LINGERING:
                     self._lingering.pop(0)[0].close()  # it has had the most time to read its answer

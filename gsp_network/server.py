@@ -37,7 +37,7 @@ from .framing import Exchange, Request, Response, problem
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
 from .logs import printable
 from .metrics import CONTENT_TYPE, Metrics
-from .settings import RENDERER_HEADER, RENDERER_NAMES, Settings, default_renderer_name, is_loopback
+from .settings import RENDERER_HEADER, RENDERER_NAMES, Limits, Settings, default_renderer_name, is_loopback
 from .workers import RenderThread, WorkerPool, render, request_id
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ class RenderServer:
         **settings: Any,
     ) -> None:
         self.settings = prepared(Settings.from_environment(port=port, **settings))
+        # Alone, and not all settings: an executor may send it to other machines, and tokens are none of theirs.
+        self._limits = Limits(**{name: getattr(self.settings, name) for name in Limits.names()})
         self.default_renderer = default_renderer_name()
         self.on_render = on_render
         self.access = Access(self.settings)
@@ -111,20 +113,25 @@ class RenderServer:
             if self._http is not None:
                 return self
             http = _listen(self)
-            try:
-                if self._given is None:
-                    self._own = self._make_executor()
-            except BaseException:
-                http.server_close()
-                raise
-            self._http = http
-            self._accepting = threading.Thread(
-                target=self._http.serve_forever,
+            accepting = threading.Thread(
+                target=http.serve_forever,
                 kwargs={"poll_interval": TURN_SECONDS},
                 name="gsp-network-accept",
                 daemon=True,
             )
-            self._accepting.start()
+            try:
+                if self._given is None:
+                    self._own = self._make_executor()
+                accepting.start()
+            except BaseException as exc:
+                http.server_close()
+                if self._own is not None:
+                    self._own.shutdown(wait=False, cancel_futures=True)
+                    self._own.join(LAST_SECONDS)
+                if isinstance(exc, RuntimeError):
+                    raise ServerStartError(f"no thread to be had: {exc}") from exc
+                raise
+            self._http, self._accepting = http, accepting
         if not is_loopback(self.settings.host) and self._tls is None:
             logger.warning(
                 "listening on %s without TLS: tokens and scenes can be read on the way; see --certfile",
@@ -264,7 +271,7 @@ class RenderServer:
         if executor is None:
             raise ServerBusy("this server has not been started")
         future: Future[tuple[Any, ...]] = executor.submit(
-            render, body, header_renderer, self.default_renderer, self.settings
+            render, body, header_renderer, self.default_renderer, self._limits
         )
         woken = threading.Event()
         future.add_done_callback(lambda _: woken.set())

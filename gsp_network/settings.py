@@ -109,6 +109,12 @@ class Limits:
             text = environ.get(environment_variable(name))
             if name not in values and text is not None:
                 values[name] = _parse(field, text, f"environment variable {environment_variable(name)}")
+                if (
+                    field.metadata["secret"] and not values[name]
+                ):  # a secret that was not filled in must not open the server
+                    raise SettingError(
+                        f"environment variable {environment_variable(name)}: set, but it holds none; unset it"
+                    )
         return cls(**values)
 
 
@@ -137,7 +143,10 @@ class Settings(Limits):
         (), "", "further name under which the server is reached; may be given several times"
     )
     allow_origin: tuple[str, ...] = _row(
-        (), "", "origin whose web pages may ask, as https://host; may be given several times"
+        (),
+        "",
+        "origin of web pages that a proxy in front serves together with this server, as https://host; may be given "
+        "several times",
     )
 
     max_connections: int = _row(64, "", "connections at once", 1)

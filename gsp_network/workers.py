@@ -55,7 +55,7 @@ def render(
     return tuple(render_timed(body, header_renderer, default_renderer, limits))  # as plain as it must travel
 
 
-_Job = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+_Job = tuple["Future[Any]", Callable[..., Any], list[Any]]
 
 
 class RenderThread(Executor):
@@ -78,13 +78,17 @@ class RenderThread(Executor):
             ServerBusy: after `shutdown`.
         """
         future: Future[Any] = Future()
+        arguments: list[Any] = [args, kwargs]
+        del args, kwargs
+        future.add_done_callback(lambda _: arguments.clear())  # a call that is given up keeps its place, but no body
         with self._lock:
             if self._closed:
                 raise ServerBusy("the server is shutting down")
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="gsp-network-render", daemon=True)
-                self._thread.start()
-            self._jobs.put((future, fn, args, kwargs))
+                thread = threading.Thread(target=self._run, name="gsp-network-render", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._jobs.put((future, fn, arguments))
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -123,15 +127,21 @@ class RenderThread(Executor):
             del job  # keep no request alive while waiting for the next
 
     @staticmethod
-    def _run_one(future: Future[Any], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _run_one(future: Future[Any], fn: Callable[..., Any], arguments: list[Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
+        args, kwargs = arguments
         started = time.perf_counter()
         try:
             future.set_result(fn(*args, **kwargs))
         except BaseException as exc:  # noqa: BLE001 - the caller's to handle: it comes out of future.result()
             future.set_exception(exc)
-        del future, args, kwargs  # the error's traceback holds this frame: a ring that would keep the body in memory
+        del (
+            future,
+            args,
+            kwargs,
+            arguments,
+        )  # the error's traceback holds this frame: a ring that would keep the body in memory
         logger.debug("drew for %.1f ms", 1000 * (time.perf_counter() - started))
 
 
@@ -196,6 +206,11 @@ def _has_standard_error() -> bool:
     return True
 
 
+def late(seconds: float) -> RenderTimeout:
+    """The error of a picture that was not there in time."""
+    return RenderTimeout(f"no picture within {seconds} s (setting render_timeout)")
+
+
 class _Call:
     """One call: what is to be run, and the future that its caller holds."""
 
@@ -211,6 +226,9 @@ class _Call:
             if not self.future.set_running_or_notify_cancel():
                 return False
             self.deadline = time.monotonic() + seconds
+        elif time.monotonic() > self.deadline:  # it was put back, and waited too long for another worker
+            self.future.set_exception(late(seconds))
+            return False
         self.tries += 1
         return True
 
@@ -354,8 +372,6 @@ class WorkerPool(Executor):
     ) -> None:
         self._settings = settings or Settings.from_environment()
         self._command = list(command) if command is not None else worker_command(self._settings, warm_up, python)
-        self._folder = private_folder()
-        self._environ = worker_environment(self._folder)
         self.changed = threading.Condition()
         self.restarts: Counter[str] = Counter()
         self._queue: deque[_Call] = deque()
@@ -366,8 +382,13 @@ class WorkerPool(Executor):
         self._closed = self._killed = False
         self._failures = 0
         self._not_before = 0.0
-        for _ in range(workers):
-            self._add_thread(None)
+        try:
+            for _ in range(workers):
+                self._add_thread(None)
+        except RuntimeError as exc:
+            self.shutdown(wait=False, cancel_futures=True)
+            self.join(END_SECONDS)
+            raise ServerStartError(f"no thread to be had for a worker: {exc}") from exc
 
     # -- for callers
 
@@ -382,7 +403,9 @@ class WorkerPool(Executor):
             raise TypeError("a worker process takes positional arguments only")
         pieces: list[bytes] = []
         facts = {"call": f"{fn.__module__}:{fn.__qualname__}", "args": pack(args, pieces), "id": request_id.get()}
-        call = _Call(next(self._numbers), facts, pieces)
+        number = next(self._numbers)
+        call = _Call(number, facts, pieces)
+        call.future.add_done_callback(lambda future: self._forget(number) if future.cancelled() else None)
         with self.changed:
             if self._closed:
                 raise ServerBusy("the server is shutting down")
@@ -397,10 +420,17 @@ class WorkerPool(Executor):
         with self.changed:
             self._closed = True
             while cancel_futures and self._queue:
-                self._queue.popleft().future.cancel()
+                call = self._queue.popleft()
+                if not call.future.cancel():  # it had begun on a worker that died
+                    call.future.set_exception(ServerBusy("the server is shutting down"))
             self.changed.notify_all()
         if wait:
             self.join(None)
+
+    def _forget(self, number: int) -> None:
+        """Drop a call that its caller has given up, with the body that it holds."""
+        with self.changed:
+            self._queue = deque(call for call in self._queue if call.number != number)
 
     def join(self, timeout: Optional[float]) -> bool:
         """After `shutdown`: wait for calls under way, at most `timeout` seconds, then kill; whether all has ended."""
@@ -495,8 +525,9 @@ class WorkerPool(Executor):
                 return False
         why = f"did not say hello within {START_SECONDS:.0f} s"
         try:
-            worker.start(self._command, self._environ, self._folder)
-        except (OSError, RuntimeError, subprocess.SubprocessError) as exc:
+            folder = private_folder()  # again each time: who cleans up the temporary directory may have removed it
+            worker.start(self._command, worker_environment(folder), folder)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, this slot has to try again
             why = f"cannot be started: {exc}"
             worker.dead = True
         with self.changed:
@@ -505,6 +536,7 @@ class WorkerPool(Executor):
                 self._failures = 0
                 if worker.replaces is not None:
                     worker.replaces.retired = True
+                    self.restarts["recycled"] += 1
                 self.changed.notify_all()
                 return True
             if self._killed or self._over():
@@ -522,7 +554,9 @@ class WorkerPool(Executor):
     @property
     def broken(self) -> bool:
         """Whether workers do not start, and none is left."""
-        return self._failures >= FAILED_STARTS and not any(worker.ready and not worker.dead for worker in self._workers)
+        with self.changed:
+            alive = any(worker.ready and not worker.dead for worker in self._workers)
+            return self._failures >= FAILED_STARTS and not alive
 
     def _fail_queue(self, why: str) -> None:
         while self._queue:
@@ -542,9 +576,15 @@ class WorkerPool(Executor):
                     return
                 call = self._queue.popleft()
                 if not call.begin(self._settings.render_timeout):
+                    del call
                     continue
                 worker.call, worker.reply, worker.begun = call, None, False
-            alive = self._exchange(worker, call)
+            try:
+                alive = self._exchange(worker, call)
+            except Exception:  # no thread for the timer, no memory, a reply of a kind that nobody has thought of
+                logger.exception("request %s: a fault of this server", call.facts["id"])
+                alive = False
+                self._give_up(worker, call)
             del call  # keep no request alive while waiting for the next
             if not alive:
                 return
@@ -574,14 +614,20 @@ class WorkerPool(Executor):
                 if error.limit == "worker_memory_bytes":
                     worker.rss = max(worker.rss, self._settings.recycle_bytes)  # what it freed may lie in pieces
                 call.future.set_exception(error)
-        except (Garbage, KeyError, TypeError, ValueError) as exc:
+        except (Garbage, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
             worker.fault = f"sent {exc}"
-            worker.kill()
-            with self.changed:
-                self._lost(worker, call)
+            self._give_up(worker, call)
             return False
         worker.served += 1
         return True
+
+    def _give_up(self, worker: _Worker, call: _Call) -> None:
+        """End a worker over a call of which nothing more can come."""
+        worker.kill()
+        with self.changed:
+            worker.call, worker.fault = None, worker.fault or "could not be talked to"
+            if not call.future.done():
+                self._lost(worker, call)
 
     def _expire(self, worker: _Worker, call: _Call) -> None:
         """Called by the timer: kill the worker if it still has this call."""
@@ -597,8 +643,7 @@ class WorkerPool(Executor):
             return
         self._tell("timeout" if worker.expired else "garbage" if worker.fault else "crashed", worker, call)
         if worker.expired:
-            seconds = self._settings.render_timeout
-            call.future.set_exception(RenderTimeout(f"no picture within {seconds} s (setting render_timeout)"))
+            call.future.set_exception(late(self._settings.render_timeout))
         elif not (worker.begun or worker.fault) and call.missed < MOST_MISSED:  # it was dead already
             call.missed += 1
             call.tries -= 1
@@ -627,5 +672,4 @@ class WorkerPool(Executor):
             if not due or worker.successor is not None or starting or self._closed:
                 return
             logger.debug("a worker has drawn %d pictures and holds %d bytes", worker.served, worker.rss)
-            self.restarts["recycled"] += 1
             worker.successor = self._add_thread(worker)

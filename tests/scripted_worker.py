@@ -36,6 +36,9 @@ def answer(out: Any, number: int, what: str) -> None:
         write_frame(out, RESULT, number + 1, facts)
     elif what == "no-value":
         write_frame(out, RESULT, number, {"value": {"bytes": 5}, "rss": 1})
+    elif what == "infinite":
+        out.write(b"GSPW\x04" + number.to_bytes(8, "big") + (30).to_bytes(4, "big") + (0).to_bytes(8, "big"))
+        out.write(b'{"value": 1, "rss": Infinity}'.ljust(30))
     elif what == "no-error":
         write_frame(out, ERROR, number, {"error": "os", "args": [], "rss": 1})
     elif what == "exit-after":

@@ -276,7 +276,10 @@ class TestDeadlines(CorpusChecks):
     def check_late(self, answers: list[Answer]) -> None:
         self.assertEqual([answer.status for answer in answers], [408], answers)
         self.check_answer(answers[0], bodiless=False)
-        self.assertEqual((json.loads(answers[0].body)["type"], answers[0].headers["connection"]), ("timeout", "close"))
+        problem = json.loads(answers[0].body)
+        self.assertEqual((problem["type"], answers[0].headers["connection"]), ("timeout", "close"))
+        self.assertIn(problem["limit"], ("head_timeout", "body_timeout"))
+        self.assertIn(f"0.5 s (setting {problem['limit']})", problem["detail"])
 
     def tearDown(self) -> None:
         """What was late has left nothing behind."""

@@ -9,6 +9,7 @@ import http.client
 import json
 import logging
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -321,6 +322,24 @@ class TestLife(unittest.TestCase):
             self.assertEqual(ask(server, "GET", "/health")[0], 200)
             self.assertTrue(server.close(5))
 
+    def test_no_thread_to_accept_with(self) -> None:
+        """Where a server cannot start its threads it says so, holds neither port nor worker, and closes."""
+        start = threading.Thread.start
+        for workers in (0, 1):
+            for name in ("gsp-network-accept", *(["gsp-network-worker"] if workers else [])):
+                server = RenderServer(port=0, workers=workers)
+
+                def refuse(thread: threading.Thread, name: str = name) -> None:
+                    if thread.name == name:
+                        raise RuntimeError("can't start new thread")
+                    start(thread)
+
+                with self.subTest(workers=workers, name=name), mock.patch.object(threading.Thread, "start", refuse):
+                    with self.assertRaisesRegex(ServerStartError, "no thread to be had"):
+                        server.start()
+                self.assertTrue(server.close(5))
+                self.assertEqual(own_threads(), [])
+
     def test_slow_reader(self) -> None:
         """A client that does not take its answer within the write timeout is left, and gets nothing else instead."""
         large = bytes(40 * 2**20)
@@ -461,6 +480,22 @@ class TestLife(unittest.TestCase):
 
 
 class TestExecutorAndHook(unittest.TestCase):
+    def test_no_secret_goes_to_an_executor(self) -> None:
+        """What an executor is given, and may send to other machines, holds limits and no token."""
+        given: list[Any] = []
+
+        class Watching(RenderThread):
+            def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+                given.append(pickle.dumps((fn, args, kwargs)))
+                return super().submit(fn, *args, **kwargs)
+
+        executor = Watching()
+        self.addCleanup(executor.shutdown)
+        with run_server(executor=executor, token="hidden-from-executors", max_canvas_side=50) as server:
+            authorization = "Bearer hidden-from-executors"
+            self.assertEqual(ask(server, "POST", "/render", body_of(), Authorization=authorization)[0], 422)
+        self.assertEqual([b"hidden-from-executors" in one for one in given], [False])
+
     def test_any_executor(self) -> None:
         """A server draws with the executor that it is given, and leaves it running."""
         with concurrent.futures.ThreadPoolExecutor(1) as pool:

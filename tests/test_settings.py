@@ -209,6 +209,13 @@ class Arguments(unittest.TestCase):
             with self.subTest(bad=bad), self.assertRaises(SettingError):
                 Settings.from_environment({}, allow_host=bad)
 
+    def test_secret_that_was_not_filled_in(self):
+        """A variable for tokens that is set and holds none is an error: it must not open the server."""
+        for text in ("", " "):
+            with self.subTest(text), self.assertRaises(SettingError) as caught:
+                Settings.from_environment({"GSP_NETWORK_TOKEN": text})
+            self.assertIn("GSP_NETWORK_TOKEN", str(caught.exception))
+
     def test_tokens_are_not_shown(self):
         """Neither the settings' own text nor an error shows a token."""
         self.assertNotIn("hidden", repr(Settings(token=("hidden",))))

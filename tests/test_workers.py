@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import stat
 import subprocess
@@ -79,6 +80,23 @@ class TestRenderThread(unittest.TestCase):
         self.assertTrue(self.executor.join(0))
         with self.assertRaises(ServerBusy):
             self.executor.submit(max, 1, 2)
+
+    def test_no_thread_to_be_had(self) -> None:
+        """Where the thread cannot start that is an error, and the next call tries again."""
+        with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
+            self.assertRaises(RuntimeError, self.executor.submit, max, 1, 2)
+        self.assertEqual(self.executor.submit(max, 1, 2).result(10), 2)
+
+    def test_calls_that_are_given_up(self) -> None:
+        """A call that its caller has cancelled lets its arguments go while it still stands in the queue."""
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+        self.executor.submit(go_on.wait, 10)
+        body = bytes(1000) + b"x"
+        before = sys.getrefcount(body)
+        queued = [self.executor.submit(len, body) for _ in range(5)]
+        self.assertTrue(all(future.cancel() for future in queued))
+        self.assertEqual(sys.getrefcount(body), before)
 
     def test_shutdown_cancels_what_is_queued(self) -> None:
         """With cancel_futures what has not begun is cancelled; what runs is finished."""
@@ -384,7 +402,18 @@ class TestWorkersThatFail(PoolCase):
 
     def test_replies_that_are_none(self) -> None:
         """Row 53: half a reply, garbage, a wrong number, two replies or one too large count as a crash, and reach nobody."""
-        wrong = ("garbage", "half", "header", "oversize", "no-json", "no-facts", "wrong-number", "no-value", "no-error")
+        wrong = (
+            "garbage",
+            "half",
+            "header",
+            "oversize",
+            "no-json",
+            "no-facts",
+            "wrong-number",
+            "no-value",
+            "no-error",
+            "infinite",
+        )
         pool = self.scripted()
         for what in wrong:
             with self.subTest(what):
@@ -404,6 +433,66 @@ class TestWorkersThatFail(PoolCase):
                     answers = [pool.submit(functions.echo, f"mine{n}").result(SOON) for n in range(5)]
                     self.assertTrue(until(lambda pool=pool: pool.restarts))
                 self.assertEqual(answers, [f"mine{n}" for n in range(5)])
+
+    def test_no_thread_for_the_deadline(self) -> None:
+        """Where a call cannot be given its deadline, its caller is told, and the slot goes on."""
+        pool = self.pool()
+        self.assertTrue(until(lambda: pool.state()["idle"] == 1))
+        with mock.patch.object(threading.Timer, "start", side_effect=RuntimeError("can't start new thread")):
+            with self.assertLogs("gsp_network", "ERROR"), self.assertRaises(WorkerCrashed):
+                pool.submit(functions.echo, 1).result(SOON)
+        self.assertEqual(pool.submit(functions.echo, 2).result(SOON), (2,))
+
+    def test_calls_that_are_given_up(self) -> None:
+        """A call that its caller has cancelled leaves the queue at once, with its body."""
+        pool, go_on = self.pool(), self.folder / "go on"
+        running = pool.submit(functions.wait_for, str(go_on))
+        self.assertTrue(until(running.running))
+        body = os.urandom(1000)
+        before = sys.getrefcount(body)
+        queued = [pool.submit(functions.echo, body) for _ in range(20)]
+        self.assertGreater(sys.getrefcount(body), before)
+        self.assertTrue(all(future.cancel() for future in queued))
+        self.assertEqual((len(pool._queue), sys.getrefcount(body)), (0, before))
+        go_on.touch()
+        self.assertEqual(running.result(SOON), "seen")
+
+    def test_shutdown_with_a_call_that_was_put_back(self) -> None:
+        """A call whose worker died, and which waits for another, is settled by a shutdown too."""
+        pool = self.scripted()
+        self.assertEqual(pool.submit(functions.echo, "a").result(SOON), "a")
+        pool._command[-1] = f"wait:{self.folder / 'never'}"
+        with self.assertLogs("gsp_network", "WARNING"):
+            waiting = pool.submit(functions.echo, "half")
+            self.assertTrue(until(lambda: pool.restarts["garbage"]))
+        pool.shutdown(wait=False, cancel_futures=True)
+        self.assertIsInstance(waiting.exception(SOON), ServerBusy)
+
+    def test_put_back_past_its_deadline(self) -> None:
+        """A call that waits past its deadline for another worker is late, and costs that worker nothing."""
+        pool, go_on = self.scripted(render_timeout=0.3), self.folder / "go on"
+        self.assertEqual(pool.submit(functions.echo, "a").result(SOON), "a")
+        pool._command[-1] = f"wait:{go_on}"
+        with self.assertLogs("gsp_network", "WARNING"):
+            waiting = pool.submit(functions.echo, "half")
+            self.assertTrue(until(lambda: pool.restarts["garbage"]))
+            deadline = time.monotonic() + 0.4
+            self.assertTrue(until(lambda: time.monotonic() > deadline))
+        go_on.touch()
+        self.assertIsInstance(waiting.exception(SOON), RenderTimeout)
+        self.assertEqual(pool.submit(functions.echo, "b").result(SOON), "b")
+        self.assertEqual(pool.restarts, {"garbage": 1})
+
+    def test_private_folder_that_goes_away(self) -> None:
+        """Where the temporary directory was cleaned up, the next worker's folder is made again."""
+        with tempfile.TemporaryDirectory() as place, mock.patch.object(tempfile, "tempdir", place):
+            pool = self.pool()
+            self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
+            shutil.rmtree(workers.private_folder())
+            with self.assertLogs("gsp_network", "WARNING"):
+                os.kill(pool.pids()[0], signal.SIGKILL)
+                self.assertEqual(pool.submit(functions.echo, 2).result(SOON), (2,))
+            self.end(pool)
 
     def test_chatter(self) -> None:
         """Rows 54 and 55: what native code prints, to either descriptor and however much, stays out of the replies."""
