@@ -17,7 +17,7 @@ from typing import Iterator, Optional
 
 from .errors import AccessDenied, ServerBusy, ServerStartError
 from .head import Head
-from .settings import Settings, is_loopback
+from .settings import Settings, is_loopback, is_token
 
 
 class Access:
@@ -40,7 +40,7 @@ class Access:
         if not tokens and not is_loopback(settings.host):
             self.made = secrets.token_urlsafe(32)
             tokens.append(self.made)
-        if not all(re.fullmatch(r"[\x21-\x7e]+", token) for token in tokens):
+        if not all(map(is_token, tokens)):
             raise ServerStartError("token: expected printable ASCII without blanks, as a header can carry it")
         self.tokens = tuple(tokens)
         for name in settings.allow_host:

@@ -21,6 +21,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol, Union
 
 from .admission import Access, Room
+from .deadlines import left
 from .errors import GspNetworkError, RequestRefused, ServerBusy
 from .head import Fields, Head, length_of_body, length_of_head, parse_head
 from .settings import Settings
@@ -240,10 +241,7 @@ class Connection(socketserver.BaseRequestHandler):
 
     def _receive(self, most: int, deadline: float) -> bool:
         """Add what comes to `_received`; False at the end; socket.timeout at the deadline, however the bytes trickle."""
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise socket.timeout
-        self._connection.settimeout(left)
+        self._connection.settimeout(left(deadline))
         piece = self._connection.recv(most)
         self._received += piece
         return bool(piece)
@@ -306,9 +304,8 @@ class Connection(socketserver.BaseRequestHandler):
 
     def _hand_over(self, head: Head, body: bytes) -> Response:
         owner = self.server.owner
-        return owner.answer(
-            Request(head.method, head.path, head.fields, body, self._id, owner, owner.access.knows(head))
-        )
+        trusted = head.path not in OPEN_PATHS or owner.access.knows(head)  # elsewhere the token was checked
+        return owner.answer(Request(head.method, head.path, head.fields, body, self._id, owner, trusted))
 
     def _read_body(self, length: int) -> bytes:
         """The body; memory is taken as bytes arrive, not as they are announced.
@@ -320,14 +317,12 @@ class Connection(socketserver.BaseRequestHandler):
         pieces = [bytes(self._received[:length])]
         del self._received[:length]
         self._arrived = len(pieces[0])
-        left = length - self._arrived
-        while left > 0:
-            if not self._receive(min(left, BODY_PIECE), deadline):
+        while self._arrived < length:
+            if not self._receive(min(length - self._arrived, BODY_PIECE), deadline):
                 found = f"body: {self._arrived} bytes, expected {length} as Content-Length says"
                 raise RequestRefused(400, "incomplete_body", found)
             pieces.append(bytes(self._received))
             self._arrived += len(self._received)
-            left -= len(self._received)
             self._received.clear()
         return b"".join(pieces)
 
@@ -367,24 +362,21 @@ class Connection(socketserver.BaseRequestHandler):
         for piece in pieces:
             view = memoryview(piece)
             while view:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise socket.timeout
-                self._connection.settimeout(left)
+                self._connection.settimeout(left(deadline))
                 view = view[self._connection.send(view[:WRITE_PIECE]) :]
 
     def _linger(self) -> None:
         """Read on for a while after an early answer: closing on unread bytes resets the connection, and the answer is lost."""
-        deadline, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
+        deadline, most = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         try:
             shut(self._connection, socket.SHUT_WR)
-            while left > 0 and time.monotonic() < deadline:
-                self._connection.settimeout(max(deadline - time.monotonic(), 0.01))
+            while most > 0:
+                self._connection.settimeout(left(deadline))
                 received = len(self._connection.recv(READ_BYTES))
                 if not received:
                     return
-                left -= received
-        except OSError as exc:
+                most -= received
+        except OSError as exc:  # the deadline, too
             logger.debug("%s went away: %s", self.client_address[0], type(exc).__name__)
 
 

@@ -17,13 +17,13 @@ import stat
 import time
 import urllib.parse
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Iterator, Optional, Sequence
 
 import numpy as np
 
 from . import __version__
+from .deadlines import ReceivingSide, connecting, left, verifying_context
 from .errors import InvalidScene, LimitExceeded, SettingError, UnsupportedTransform, kind_of
 from .scene.buffers import Buffer, BufferType, check_buffer_type, check_finite, to_buffer
 from .scene.transforms import TransformLinkBase, TransformRegistry, buffer_type_named, member
@@ -284,69 +284,13 @@ def _read_pieces(read: Callable[[int], bytes], allowance: _Allowance) -> bytes:
         allowance.check(size)
 
 
-@dataclass
-class _Deadline:
-    """A moment by which all waiting ends."""
-
-    at: float
-
-    def left(self) -> float:
-        left = self.at - time.monotonic()
-        if left <= 0:
-            raise socket.timeout
-        return left
-
-    def connect(self, address: tuple[str, int], timeout: Any = None, source_address: Any = None) -> socket.socket:
-        """As `socket.create_connection`, whose timeout counts for each address of a host anew."""
-        # How long a name's resolution takes is the system's to bound; the name is one that the operator gave.
-        failure: OSError = OSError(None, "the host has no address")
-        for family, kind, protocol, _, target in socket.getaddrinfo(*address, type=socket.SOCK_STREAM):
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(self.left())
-                sock.connect(target)
-                sock.settimeout(self.left())
-                return sock
-            except OSError as exc:
-                sock.close()
-                failure = exc
-        raise failure
-
-
-class _Bounded(io.RawIOBase):
-    """A socket's receiving side on which every wait ends at the deadline, however the bytes trickle."""
-
-    def __init__(self, sock: socket.socket, held: Any, deadline: _Deadline) -> None:
-        self._socket, self._held, self._deadline = sock, held, deadline
-
-    def close(self) -> None:
-        self._held.close()  # http.client's own file: while it is open, the socket outlives its connection's close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(self._deadline.left())
-        return self._socket.recv_into(buffer)
-
-
-def trusted_context() -> Any:
-    """The ssl context of URLs: certificate and host name verified against the system's authorities, TLS 1.2 or later."""
-    import ssl
-
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
-
-
 def _read_url(url: urllib.parse.SplitResult, allowance: _Allowance) -> bytes:
     """What a URL holds, by one GET; the environment's proxy is used where it names one, but not for this machine."""
     import http.client
 
     began = time.monotonic()
     try:
-        return _get(url, allowance, _Deadline(began + allowance.seconds_left))
+        return _get(url, allowance, began + allowance.seconds_left)
     except socket.timeout as exc:
         raise InvalidScene(WHERE, f"cannot be read: not there within {MAX_SECONDS} s, all URLs together") from exc
     except http.client.HTTPException as exc:  # before OSError: RemoteDisconnected is both
@@ -358,29 +302,29 @@ def _read_url(url: urllib.parse.SplitResult, allowance: _Allowance) -> bytes:
         allowance.seconds_left -= time.monotonic() - began
 
 
-def _get(url: urllib.parse.SplitResult, allowance: _Allowance, deadline: _Deadline) -> bytes:
+def _get(url: urllib.parse.SplitResult, allowance: _Allowance, deadline: float) -> bytes:
     import http.client
     import urllib.request
 
     request: Any = urllib.request.Request(url.geturl())
     proxies = urllib.request.ProxyHandler({} if is_loopback(url.hostname or "") else None)
     getattr(proxies, "https_open", lambda request: None)(request)  # points the request at the proxy, if there is one
-    connection: Any = http.client.HTTPSConnection(request.host, timeout=deadline.left(), context=trusted_context())
-    connection._create_connection = deadline.connect
+    connection: Any = http.client.HTTPSConnection(request.host, timeout=left(deadline), context=verifying_context())
+    connection._create_connection = connecting(deadline)
     if getattr(request, "_tunnel_host", None):
         connection.set_tunnel(request._tunnel_host, headers=dict(request.header_items()))  # the proxy's password alone
     made: list[http.client.HTTPResponse] = []
 
     def bounded(sock: socket.socket, *args: Any, **kwargs: Any) -> http.client.HTTPResponse:
         response = http.client.HTTPResponse(sock, *args, **kwargs)
-        response.fp = io.BufferedReader(_Bounded(sock, response.fp, deadline), 2**16)
+        response.fp = io.BufferedReader(ReceivingSide(sock, response.fp, deadline), 2**16)
         made.append(response)
         return response
 
     connection.response_class = bounded
     try:
         connection.connect()
-        connection.sock.settimeout(deadline.left())
+        connection.sock.settimeout(left(deadline))
         headers = {"User-Agent": f"gsp_network/{__version__}", "Accept": "*/*", "Connection": "close"}
         connection.request("GET", request.selector, headers=headers)  # http.client adds Accept-Encoding: identity
         return _body(connection.getresponse(), allowance)

@@ -32,13 +32,14 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from . import __version__, backends
 from .admission import Access, Room
-from .errors import GspNetworkError, RenderTimeout, ServerBusy, ServerStartError
+from .errors import GspNetworkError, ServerBusy, ServerStartError
 from .framing import Exchange, Request, Response, problem
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
 from .logs import printable
 from .metrics import CONTENT_TYPE, Metrics
+from .render_thread import RenderThread
 from .settings import RENDERER_HEADER, RENDERER_NAMES, Limits, Settings, default_renderer_name, is_loopback
-from .workers import RenderThread, WorkerPool, render, request_id
+from .workers import WorkerPool, late, render, request_id
 
 if TYPE_CHECKING:
     import ssl
@@ -142,7 +143,10 @@ class RenderServer:
     def _make_executor(self) -> Union[RenderThread, WorkerPool]:
         if not self.settings.workers:
             for name in self.settings.imports:
-                importlib.import_module(name)
+                try:
+                    importlib.import_module(name)
+                except Exception as exc:  # somebody else's code
+                    raise ServerStartError(f"--import {name}: failed with {type(exc).__name__}: {exc}") from exc
             return RenderThread()
         return WorkerPool(self.settings.workers, self.settings, warm_up=f"{__package__}.rendering:warm_up")
 
@@ -290,7 +294,7 @@ class RenderServer:
             future.cancel()
             if self.closing:
                 raise ServerBusy("the server is shutting down")
-            raise RenderTimeout(f"no picture within {self.settings.render_timeout} s (setting render_timeout)")
+            raise late(self.settings.render_timeout)
         except concurrent.futures.CancelledError:
             raise ServerBusy("the server is shutting down") from None
         finally:

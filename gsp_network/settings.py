@@ -218,6 +218,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def is_token(text: str) -> bool:
+    """Whether a header can carry `text` as a token (RFC 6750): printable ASCII without blanks, at least one character."""
+    return bool(text) and all("!" <= char <= "~" for char in text)
+
+
 def environment_variable(name: str) -> str:
     """Name of the environment variable of a setting: ``GSP_NETWORK_PORT`` for ``port``."""
     return "GSP_NETWORK_" + name.upper()

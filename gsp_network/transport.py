@@ -24,8 +24,9 @@ import zlib
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from . import __version__
+from .deadlines import ReceivingSide, connecting, left, verifying_context
 from .errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable, kind_of
-from .settings import environment_variable, is_loopback
+from .settings import environment_variable, is_loopback, is_token
 
 try:
     import ssl  # http.client has loaded it already
@@ -232,14 +233,6 @@ def retry_delay(failures: int, retry_after: Optional[str]) -> float:
     return min(float(text), MAX_RETRY_AFTER_SECONDS) + backoff  # float: int refuses thousands of digits
 
 
-def _left(deadline: float) -> float:
-    """Seconds until the deadline, above 0; socket.timeout after it."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise socket.timeout
-    return left
-
-
 def _tls_context(cafile: Optional[PathLike]) -> Any:
     """A context that verifies certificate and host name, and speaks TLS 1.2 or newer.
 
@@ -254,14 +247,13 @@ def _tls_context(cafile: Optional[PathLike]) -> Any:
     if path == "":  # which ssl takes for: trust what the system trusts
         raise InvalidScene("cafile", "empty, expected the path of a PEM file")
     try:
-        context = ssl.create_default_context(cafile=path)
+        context = verifying_context(path)
     except ssl.SSLError as exc:
         raise InvalidScene("cafile", f"{path!r} holds no PEM certificate, or a damaged one") from exc
     except (OSError, ValueError) as exc:
         raise InvalidScene("cafile", f"{path!r} cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
     if path is not None and not context.cert_store_stats()["x509"]:
         raise InvalidScene("cafile", f"{path!r} holds no PEM certificate")
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -283,24 +275,6 @@ def _explain(exc: OSError) -> str:
     return f"{exc.strerror or exc or type(exc).__name__}; is a server there? {START_HINT}"
 
 
-class _Deadline(io.RawIOBase):
-    """A socket's receiving side on which every wait ends at the deadline, however the bytes trickle."""
-
-    def __init__(self, sock: socket.socket, held: Any, deadline: float) -> None:
-        self._socket, self._held, self._deadline = sock, held, deadline
-
-    def close(self) -> None:
-        self._held.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(_left(self._deadline))
-        return self._socket.recv_into(buffer)
-
-
 class _Kept(http.client.HTTPResponse):
     """A response that knows its connection and reads under the request's deadline."""
 
@@ -320,31 +294,6 @@ def _is_silent(connection: http.client.HTTPConnection) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection.sock, selectors.EVENT_READ)
         return not selector.select(0)
-
-
-def _connecting(deadline: float) -> Callable[..., socket.socket]:
-    """socket.create_connection, but all addresses of a host share one deadline, and what follows begins with what is left."""
-
-    def create_connection(address: tuple[str, int], *_: Any) -> socket.socket:
-        failure = OSError("the host has no address")
-        for family, kind, protocol, _name, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
-            sock = None
-            try:
-                sock = socket.socket(family, kind, protocol)
-                sock.settimeout(_left(deadline))
-                sock.connect(place)
-                sock.settimeout(_left(deadline))
-                return sock
-            except OSError as exc:
-                failure = exc
-                if sock is not None:
-                    sock.close()
-        try:
-            raise failure
-        finally:
-            del failure  # whose traceback holds this frame
-
-    return create_connection
 
 
 class _Connections(urllib.request.HTTPHandler):
@@ -394,14 +343,13 @@ class _Connections(urllib.request.HTTPHandler):
             sock: socket.socket, debuglevel: int = 0, method: Optional[str] = None, url: Optional[str] = None
         ) -> _Kept:
             response = _Kept(sock, debuglevel, method, url)
-            # Ours holds http.client's own file: while that is open, the socket outlives its connection's close().
-            response.fp = io.BufferedReader(_Deadline(sock, response.fp, deadline), 2**16)
+            response.fp = io.BufferedReader(ReceivingSide(sock, response.fp, deadline), 2**16)
             response.connection, response.key = connection, key
             made.append(response)
             return response
 
         connection.response_class = response_class  # type: ignore[assignment]
-        connection._create_connection = _connecting(deadline)  # type: ignore[attr-defined]
+        connection._create_connection = connecting(deadline)  # type: ignore[attr-defined]
         try:
             if connection.sock is None:
                 connection.connect()
@@ -419,7 +367,7 @@ class _Connections(urllib.request.HTTPHandler):
 
     def _converse(self, connection: http.client.HTTPConnection, request: Any, headers: dict[str, str]) -> Any:
         """Send a request on an open connection, and receive the head of its answer."""
-        connection.sock.settimeout(_left(request.deadline))  # of sending the body whole, be it over TLS
+        connection.sock.settimeout(left(request.deadline))  # of sending the body whole, be it over TLS
         try:
             connection.request(request.get_method(), request.selector, request.data, headers)
         except OSError as broken:
@@ -477,7 +425,7 @@ def check_token(token: Any, where: str = "token") -> str:
     """`token` if it is printable ASCII without blanks, else InvalidScene at `where`, which does not show it."""
     if not isinstance(token, str):
         raise InvalidScene(where, f"{kind_of(token)}, expected text")
-    if not token or not all("!" <= char <= "~" for char in token):
+    if not is_token(token):
         raise InvalidScene(where, "empty, or with a character that is a blank or not printable ASCII")
     return token
 

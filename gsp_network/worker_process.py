@@ -178,25 +178,25 @@ def function_named(name: str) -> Callable[..., Any]:
     return found
 
 
-def main(setup: dict[str, Any]) -> None:
+def main(told: dict[str, Any]) -> None:
     """Serve calls until the input ends."""
     faulthandler.enable()
     incoming, outgoing = _take_pipes()
-    configure(setup["log_level"], setup["log_format"])
-    limits = Setup(**{**setup, "imports": tuple(setup["imports"])})
-    _limit_resources(limits.memory_bytes)
+    setup = Setup(**{**told, "imports": tuple(told["imports"])})
+    configure(setup.log_level, setup.log_format)
+    _limit_resources(setup.memory_bytes)
     calls: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(incoming, calls), name="gsp-network-worker-input", daemon=True).start()
-    for name in limits.imports:
+    for name in setup.imports:
         importlib.import_module(name)
-    if limits.warm_up:
-        function_named(limits.warm_up)()
+    if setup.warm_up:
+        function_named(setup.warm_up)()
     write_frame(outgoing, HELLO, 0, {"version": __version__, "rss": resident_bytes()})
     while True:
         frame = calls.get()
-        with _alarm(math.ceil(limits.render_timeout) + ALARM_SECONDS):
+        with _alarm(math.ceil(setup.render_timeout) + ALARM_SECONDS):
             write_frame(outgoing, BEGUN, frame.number, {})
-            kind, facts, pieces = _answer(frame, limits.memory_bytes)
+            kind, facts, pieces = _answer(frame, setup.memory_bytes)
             facts["rss"] = resident_bytes()
             try:
                 write_frame(outgoing, kind, frame.number, facts, pieces)

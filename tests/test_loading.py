@@ -35,6 +35,7 @@ from gsp_network import (
     UnsupportedTransform,
     loading,
 )
+from gsp_network.deadlines import verifying_context
 from gsp_network.loading import allow_loading, check_places
 from gsp_network.rendering import render_payload
 from gsp_network.settings import Limits
@@ -857,7 +858,7 @@ class Urls(WithFolder):
             self.base = "https://example.com"
             self.refuse("...cannot be read: Hostname mismatch")
         self.assertEqual(self.asked, [])
-        context = loading.trusted_context()
+        context = verifying_context()
         self.assertEqual((context.verify_mode, context.check_hostname), (ssl.CERT_REQUIRED, True))
         self.assertEqual(context.minimum_version, ssl.TLSVersion.TLSv1_2)
 

@@ -17,7 +17,7 @@ from unittest import mock
 
 import numpy as np
 
-from gsp_network import Canvas, Segments
+from gsp_network import Canvas, RenderServer, Segments
 from gsp_network.errors import ServerStartError
 from gsp_network.transport import png_fault
 
@@ -229,6 +229,11 @@ class TestLinks(unittest.TestCase):
                 TransformRegistry._classes.clear()
                 TransformRegistry._classes.update(before)
                 sys.modules.pop("my_links", None)
+            (self.folder / "broken_links.py").write_text("raise RuntimeError('no such device')")
+            with self.assertRaisesRegex(
+                ServerStartError, "--import broken_links: failed with RuntimeError: no such device"
+            ):
+                RenderServer(port=0, imports="broken_links").start()
 
     def test_allow_load(self) -> None:
         """--allow-load DIR lets TransformLoad read there, in the workers, and nowhere else."""

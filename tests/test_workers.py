@@ -27,8 +27,9 @@ from gsp_network.errors import (
     ServerStartError,
     WorkerCrashed,
 )
+from gsp_network.render_thread import RenderThread
 from gsp_network.settings import Limits, Settings
-from gsp_network.workers import RenderThread, WorkerPool
+from gsp_network.workers import WorkerPool
 
 from . import worker_functions as functions
 from .support import ROOT
@@ -118,7 +119,7 @@ class TestRenderThread(unittest.TestCase):
     def test_running_call_does_not_keep_the_program_alive(self) -> None:
         """A program ends while a call is still running."""
         code = (
-            "import threading; from gsp_network.workers import RenderThread\n"
+            "import threading; from gsp_network.render_thread import RenderThread\n"
             "begun = threading.Event(); executor = RenderThread()\n"
             "executor.submit(lambda: (begun.set(), threading.Event().wait()))\n"
             "begun.wait(); print('end')"
