@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Hashable, Sequence
+from typing import Any, Hashable, NamedTuple, Sequence
 
 import numpy as np
 
 from ..codec import Scene
 from ..scene.buffers import Buffer
+from ..scene.groups import vertex_order
 from ..scene.objects import Canvas, SceneObject, Viewport
 from ..scene.projection import project
+
+# Diameters and line widths beyond any canvas, in pt: Agg takes for ever to flatten an outline of 1e19 px.
+LONGEST = 1e6
+
+# Places and extents far off any canvas, in px, that every part of Matplotlib still counts with.
+FARTHEST = 1e9
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,13 @@ class Drawing:
 
 
 class Backend(ABC):
-    """Draws whole scenes; one instance a process."""
+    """Draws whole scenes; one instance a process.
+
+    Attributes:
+        spent: it has taken so much that it never frees that a fresh process should follow.
+    """
+
+    spent = False
 
     @abstractmethod
     def render(self, canvas: Canvas, drawings: Sequence[Drawing], math_text: bool = False) -> np.ndarray[Any, Any]:
@@ -54,6 +67,80 @@ class Backend(ABC):
         Returns:
             (height, width, 3) uint8, sRGB, first row on top; the caller's own.
         """
+
+
+class Lines(NamedTuple):
+    """What segments and paths come to: polylines of one colour and width each.
+
+    Attributes:
+        pixels: (n, 2) px, vertices of all.
+        starts, stops: (m,), each line's first vertex and the one after its last.
+        colors: (m, 4) uint8.
+        widths: (m,) pt.
+    """
+
+    pixels: np.ndarray[Any, Any]
+    starts: np.ndarray[Any, Any]
+    stops: np.ndarray[Any, Any]
+    colors: np.ndarray[Any, Any]
+    widths: np.ndarray[Any, Any]
+
+
+def segment_lines(drawing: Drawing) -> Lines:
+    """One line a pair of vertices; none where an end is not visible."""
+    shown = np.flatnonzero(drawing.visible.reshape(-1, 2).all(axis=1))
+    fields = drawing.fields
+    return Lines(drawing.pixels, 2 * shown, 2 * shown + 2, fields["colors"][shown], fields["line_widths"][shown])
+
+
+def path_lines(drawing: Drawing) -> Lines:
+    """Pieces of one colour and width that follow each other are one line with joins; the others are lines of their own."""
+    fields = drawing.fields
+    colors, widths = fields["colors"], fields["line_widths"]
+    ends = np.cumsum(fields["path_sizes"], dtype=np.int64)
+    piece = np.ones(len(drawing.pixels), bool)  # whether a piece starts at this vertex
+    piece[ends[fields["path_sizes"] > 0] - 1] = False
+    piece[:-1] &= drawing.visible[:-1] & drawing.visible[1:]
+    first = piece.copy()
+    first[1:] &= ~(piece[:-1] & (colors[1:] == colors[:-1]).all(axis=1) & (widths[1:] == widths[:-1]))
+    last = piece.copy()
+    last[:-1] &= ~piece[1:] | first[1:]
+    starts, stops = np.flatnonzero(first), np.flatnonzero(last) + 2
+    return Lines(drawing.pixels, starts, stops, colors[starts], widths[starts])
+
+
+# A disc of 1 px diameter covers pi/4 of its pixel; Agg counts that as 199 of 255.
+DOT_COVERAGE = 199 / 255
+
+
+class Dots(NamedTuple):
+    """What pixels come to: which pixel of the canvas each dot covers, row 0 on top, and its group; in drawing order."""
+
+    columns: np.ndarray[Any, Any]
+    rows: np.ndarray[Any, Any]
+    groups: np.ndarray[Any, Any]
+
+
+def pixel_dots(drawing: Drawing, width: int, height: int) -> Dots:
+    """The dots that lie in the drawing's viewport, on a canvas of that size."""
+    order, group = vertex_order(drawing.fields["groups"], len(drawing.pixels))
+    x, y = np.clip(drawing.pixels, -FARTHEST, FARTHEST)[order].T
+    column, row = np.floor(x + 0.5).astype(np.int64), np.floor(height - y + 0.5).astype(np.int64)
+    viewport = drawing.viewport
+    left, bottom = viewport.get_x(), height - viewport.get_y()
+    shown = drawing.visible[order] & (column >= max(left, 0)) & (column < min(left + viewport.get_width(), width))
+    shown &= (row >= max(bottom - viewport.get_height(), 0)) & (row < min(bottom, height))
+    return Dots(column[shown], row[shown], group[shown])
+
+
+def image_corners(drawing: Drawing) -> np.ndarray[Any, Any]:
+    """Where an image lies: [[left, bottom], [right, top]] in px; right may lie left of left, and top below bottom."""
+    left, right, bottom, top = drawing.fields["image_extent"]
+    scale = np.array([drawing.viewport.get_width(), drawing.viewport.get_height()]) / 2.0
+    with np.errstate(over="ignore"):
+        corners = drawing.pixels[0] + np.array([[left, bottom], [right, top]]) * scale
+    clipped: np.ndarray[Any, Any] = np.clip(corners, -FARTHEST, FARTHEST)
+    return clipped
 
 
 def prepare(scene: Scene) -> list[Drawing]:

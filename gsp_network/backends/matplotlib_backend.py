@@ -31,10 +31,20 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 
 from ..errors import InvalidScene
-from ..scene.groups import vertex_order
 from ..scene.objects import Canvas, Viewport
 from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
-from .base import Backend, Drawing
+from .base import (
+    DOT_COVERAGE,
+    FARTHEST,
+    LONGEST,
+    Backend,
+    Drawing,
+    Lines,
+    image_corners,
+    path_lines,
+    pixel_dots,
+    segment_lines,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +64,6 @@ KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 # Matplotlib 3.5 calls it transOffset.
 OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
 
-# Diameters and line widths beyond any canvas, in pt: Agg takes for ever to flatten an outline of 1e19 px.
-LONGEST = 1e6
-
-# Places and extents far off any canvas, in px, that every part of Matplotlib still counts with.
-FARTHEST = 1e9
-
 
 class _AsSet:
     """An artist whose snapping is what was set: rcParams["path.snap"] of the program around it does not count."""
@@ -73,7 +77,7 @@ class Shapes(_AsSet, PathCollection):
     """Points and markers."""
 
 
-class Lines(_AsSet, LineCollection):
+class LineArtist(_AsSet, LineCollection):
     """Segments and paths."""
 
 
@@ -209,26 +213,16 @@ def marker_shape(shape: MarkerShape) -> Path:
     )
 
 
-# A disc of 1 px diameter covers pi/4 of its pixel; Agg counts that as 199 of 255.
-DOT_COVERAGE = 199 / 255
-
-
 def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """Dots of one pixel, blended onto the buffer in order, in one pass and without an artist.
 
     Where several dots fall on one pixel, each lets through 1 - alpha of what lies below. With s the running sum of
     log(1 - alpha), what covers dot i is exp(s at the pixel's last dot - s at i).
     """
-    order, group = vertex_order(drawing.fields["groups"], len(drawing.pixels))
     height, width = sheet.pixels.shape[:2]
-    x, y = np.clip(drawing.pixels, -FARTHEST, FARTHEST)[order].T
-    column, row = np.floor(x + 0.5).astype(np.int64), np.floor(height - y + 0.5).astype(np.int64)
-    viewport = drawing.viewport
-    left, bottom = viewport.get_x(), height - viewport.get_y()
-    shown = drawing.visible[order] & (column >= max(left, 0)) & (column < min(left + viewport.get_width(), width))
-    shown &= (row >= max(bottom - viewport.get_height(), 0)) & (row < min(bottom, height))
-    color = drawing.fields["colors"][group[shown]]
-    place = row[shown] * width + column[shown]
+    column, row, group = pixel_dots(drawing, width, height)
+    color = drawing.fields["colors"][group]
+    place = row * width + column
     by_place = np.argsort(place, kind="stable")
     place, color = place[by_place], color[by_place].astype(np.float64)
     alpha = color[:, 3] * (DOT_COVERAGE / 255.0)
@@ -246,49 +240,24 @@ def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
 
 
 def draw_segments(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """One line a pair of vertices; none where an end is not visible."""
-    fields = drawing.fields
-    shown = drawing.visible.reshape(-1, 2).all(axis=1)
-    lines = drawing.pixels.reshape(-1, 2, 2)[shown]
-    return _draw_lines(
-        lines, fields["colors"][shown], fields["line_widths"][shown], JoinStyle.ROUND, drawing, kept, sheet
-    )
+    """One line a pair of vertices."""
+    return _draw_lines(segment_lines(drawing), JoinStyle.ROUND, drawing, kept, sheet)
 
 
 def draw_paths(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """Pieces of one colour and width that follow each other are one line with joins; the others are lines of their own."""
-    fields, pixels = drawing.fields, drawing.pixels
-    colors, widths = fields["colors"], fields["line_widths"]
-    ends = np.cumsum(fields["path_sizes"], dtype=np.int64)
-    piece = np.ones(len(pixels), bool)  # whether a piece starts at this vertex
-    piece[ends[fields["path_sizes"] > 0] - 1] = False
-    piece[:-1] &= drawing.visible[:-1] & drawing.visible[1:]
-    first = piece.copy()
-    first[1:] &= ~(piece[:-1] & (colors[1:] == colors[:-1]).all(axis=1) & (widths[1:] == widths[:-1]))
-    last = piece.copy()
-    last[:-1] &= ~piece[1:] | first[1:]
-    starts, stops = np.flatnonzero(first), np.flatnonzero(last) + 2
-    lines = [pixels[start:stop] for start, stop in zip(starts, stops)]
-    return _draw_lines(lines, colors[starts], widths[starts], fields["join_style"], drawing, kept, sheet)
+    """One line a run of pieces that look alike."""
+    return _draw_lines(path_lines(drawing), drawing.fields["join_style"], drawing, kept, sheet)
 
 
-def _draw_lines(
-    lines: Any,
-    colors: Any,
-    widths: Any,
-    join: JoinStyle,
-    drawing: Drawing,
-    kept: list[Any],
-    sheet: Sheet,
-) -> list[Any]:
-    artist: Any = kept[0] if kept else Lines([])
-    artist.set_segments(lines)
-    artist.set_color(_colors(colors))
-    artist.set_linewidths(np.minimum(widths, LONGEST))
+def _draw_lines(lines: Lines, join: JoinStyle, drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+    artist: Any = kept[0] if kept else LineArtist([])
+    artist.set_segments([lines.pixels[start:stop] for start, stop in zip(lines.starts, lines.stops)])
+    artist.set_color(_colors(lines.colors))
+    artist.set_linewidths(np.minimum(lines.widths, LONGEST))
     artist.set_capstyle(CAPS[drawing.fields["cap_style"]])
     artist.set_joinstyle(JOINS[join])
     artist.set_antialiased(True)
-    if len(lines):
+    if len(lines.starts):
         sheet.put(artist, drawing)
     return [artist]
 
@@ -377,12 +346,9 @@ class SceneImage(BboxImage):
 def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """The texture in its rectangle, resampled by Matplotlib."""
     artist: Any = kept[0] if kept else SceneImage(Bbox.unit(), origin="upper", resample=False)
-    viewport, fields = drawing.viewport, drawing.fields
+    fields = drawing.fields
     left, right, bottom, top = fields["image_extent"]
-    scale = np.array([viewport.get_width(), viewport.get_height()]) / 2.0
-    with np.errstate(over="ignore"):
-        corners = drawing.pixels[0] + np.array([[left, bottom], [right, top]]) * scale
-    artist.box = Bbox(np.clip(corners, -FARTHEST, FARTHEST))
+    artist.box = Bbox(image_corners(drawing))
     artist.set_data(fields["texture"])
     artist.set_interpolation(INTERPOLATIONS[fields["image_interpolation"]])
     if drawing.visible[0] and left != right and bottom != top:
