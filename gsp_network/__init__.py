@@ -18,10 +18,12 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
     from .errors import BadResponse as BadResponse
     from .errors import ClientError as ClientError
     from .errors import DeadlineExceeded as DeadlineExceeded
+    from .errors import DeviceLimitExceeded as DeviceLimitExceeded
     from .errors import GspNetworkError as GspNetworkError
     from .errors import InvalidScene as InvalidScene
     from .errors import LimitExceeded as LimitExceeded
     from .errors import MalformedBody as MalformedBody
+    from .errors import OtherRenderer as OtherRenderer
     from .errors import RendererUnavailable as RendererUnavailable
     from .errors import RenderTimeout as RenderTimeout
     from .errors import RequestRefused as RequestRefused
@@ -46,9 +48,9 @@ PUBLIC = {
     ".scene": " ".join(_scene_names),
     ".codec": "Scene decode_scene encode_scene",
     ".errors": """
-        AccessDenied BadResponse ClientError DeadlineExceeded GspNetworkError InvalidScene LimitExceeded MalformedBody
-        RendererUnavailable RenderTimeout RequestRefused ServerBusy ServerError ServerStartError ServerUnreachable SettingError
-        UnsupportedTransform WorkerCrashed
+        AccessDenied BadResponse ClientError DeadlineExceeded DeviceLimitExceeded GspNetworkError InvalidScene LimitExceeded
+        MalformedBody OtherRenderer RendererUnavailable RenderTimeout RequestRefused ServerBusy ServerError ServerStartError
+        ServerUnreachable SettingError UnsupportedTransform WorkerCrashed
     """,
     ".loading": "TransformLinkLoad",
     ".renderer": "NetworkPayload NetworkRenderer",

@@ -13,7 +13,8 @@ import re
 import secrets
 import stat
 import threading
-from typing import Iterator, Optional
+from collections import Counter
+from typing import Iterator, Mapping, Optional
 
 from .errors import AccessDenied, ServerBusy, ServerStartError
 from .head import Head
@@ -130,18 +131,22 @@ class Room:
 
     Args:
         most_bytes: of the bodies of all requests under way.
-        places: renders that run or wait.
+        places: renders that run or wait, by renderer, so that those that wait for a slow one keep none from another.
     """
 
-    def __init__(self, most_bytes: int, places: int) -> None:
+    def __init__(self, most_bytes: int, places: Mapping[str, int]) -> None:
         self.most_bytes, self.places = most_bytes, places
         self.bytes = self.renders = 0
+        self.turns: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def check(self) -> None:
-        """Refuse where no render would find a place."""
-        if self.renders >= self.places:
-            raise ServerBusy("too many requests wait for their turn already (setting queue)", "queue")
+    def check(self, renderer: Optional[str] = None) -> None:
+        """Refuse where no render, or none by that renderer, would find a place."""
+        if self.renders >= sum(self.places.values()) or self._is_full(renderer):
+            raise _too_many()
+
+    def _is_full(self, renderer: Optional[str]) -> bool:
+        return renderer is not None and renderer in self.places and self.turns[renderer] >= self.places[renderer]
 
     @contextlib.contextmanager
     def for_body(self, length: int) -> Iterator[None]:
@@ -163,8 +168,25 @@ class Room:
                 self.bytes -= length
 
     @contextlib.contextmanager
+    def for_turn(self, renderer: str) -> Iterator[None]:
+        """A place with a renderer, for as long as the block runs; who has one for a render has none with a renderer yet.
+
+        Raises:
+            ServerBusy: there is none.
+        """
+        with self._lock:
+            if self._is_full(renderer):
+                raise _too_many()
+            self.turns[renderer] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.turns[renderer] -= 1
+
+    @contextlib.contextmanager
     def for_render(self) -> Iterator[None]:
-        """A place for a render, for as long as the block runs.
+        """A place for a render, whoever draws it, for as long as the block runs.
 
         Raises:
             ServerBusy: there is none.
@@ -177,3 +199,7 @@ class Room:
         finally:
             with self._lock:
                 self.renders -= 1
+
+
+def _too_many() -> ServerBusy:
+    return ServerBusy("too many requests wait for their turn already (setting queue)", "queue")

@@ -70,7 +70,7 @@ def encode_scene(
     Args:
         canvas, viewports, visuals, cameras: scene objects of ours, or of an installed GSP_API.
         model_matrices: one mat4 each: Buffer, TransformChain or numpy array (4, 4).
-        renderer_name: who shall draw; None leaves that to the server.
+        renderer_name: who shall draw, as the server is told it; None leaves that to the server.
     Returns:
         UTF-8 JSON.
     Raises:
@@ -164,6 +164,21 @@ def _encode_transbuf(field: Field, value: Any, where: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- decode
 
 
+@dataclass(frozen=True)
+class Document:
+    """The body of a request as JSON's own values, of which nothing but the renderer's name was looked at.
+
+    Attributes:
+        renderer_name: one of RENDERER_NAMES, or None where the request names none.
+        data: what `decode_document` makes a scene of.
+        not_finite: the numbers in it that are not, as they stand there.
+    """
+
+    renderer_name: Optional[str]
+    data: dict[str, Any]
+    not_finite: list[str]
+
+
 def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
     """The scene in the body of a request, every field checked; chains are kept as they are, not run.
 
@@ -176,10 +191,20 @@ def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
         LimitExceeded: more than the limits allow.
         UnsupportedTransform: a chain has a link that is not registered in this process.
     """
+    return decode_document(read_document(body, limits), limits)
+
+
+def read_document(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Document:
+    """The first half of `decode_scene`, with its errors: parsed, and not decoded, which is cheap beside the rest."""
     document, not_finite = _parse(check_bytes(body, "body"), limits)
     data = member(document, "data", "", dict)
     name = document.get("renderer_name")
-    renderer_name = None if name is None else check_renderer_name(name)
+    return Document(None if name is None else check_renderer_name(name), data, not_finite)
+
+
+def decode_document(document: Document, limits: Limits = DEFAULT_LIMITS) -> Scene:
+    """The second half of `decode_scene`, with its errors."""
+    data = document.data
     canvas = _decode_object(Canvas, member(data, "canvas", ""), "canvas")
     lists = {name: member(data, name, "", list) for name in _LISTS}
     _check_lengths(lists)
@@ -190,10 +215,10 @@ def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
         tuple(_decode_visual(item, f"visuals[{i}]") for i, item in enumerate(lists["visuals"])),
         tuple(_decode_model_matrix(item, f"model_matrices[{i}]") for i, item in enumerate(lists["model_matrices"])),
         tuple(_decode_object(Camera, item, f"cameras[{i}]") for i, item in enumerate(lists["cameras"])),
-        renderer_name,
+        document.renderer_name,
     )
-    if not_finite:  # in a key that nobody reads; elsewhere the field was named
-        raise InvalidScene("body", f"{not_finite[0]} is no finite number")
+    if document.not_finite:  # in a key that nobody reads; elsewhere the field was named
+        raise InvalidScene("body", f"{document.not_finite[0]} is no finite number")
     return scene
 
 

@@ -3,11 +3,13 @@
     GspNetworkError                 500  base class; a fault of ours where nothing else fits
     +-- InvalidScene                422  a scene object or document is wrong; the sender can fix it
     |   +-- LimitExceeded           422  right, but larger than this server takes; `limit` names the setting
+    |   |   +-- DeviceLimitExceeded 422  ... than its graphics device takes; `limit` is Vulkan's name
     |   +-- UnsupportedTransform    422  a transform link that is not registered, or not allowed, here
     +-- MalformedBody               400  the body is not the JSON document it should be
     +-- RequestRefused              4xx  the HTTP request itself is wrong (status given)
     +-- AccessDenied                4xx  who asks may not: no token (401), a web page of another origin (403), ... (421)
     +-- RendererUnavailable         422  this server cannot draw with that renderer
+    +-- OtherRenderer               500  said by a worker of a scene that is not for it; the server hands it on
     +-- ServerBusy                  503  shutting down, or no room; try again
     +-- WorkerCrashed               500  the process that drew the picture died
     +-- RenderTimeout               504  the picture was not there in time
@@ -35,7 +37,7 @@ class GspNetworkError(Exception):
         status: HTTP status of the answer, an int; None for errors that no answer carried.
         type: the problem type of RFC 9457, a short stable word.
         where: path in the scene, as ``visuals[0].sizes``, or None.
-        limit: name of the setting that was hit, or None.
+        limit: name of the setting, or of the device's limit, that was hit, or None.
         request_id: the server's id for the request, or None.
     """
 
@@ -82,6 +84,13 @@ class LimitExceeded(InvalidScene):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.problem} (setting {self.limit})"
+
+
+class DeviceLimitExceeded(LimitExceeded):
+    """A valid scene that is larger than the server's graphics device can draw; `limit` as Vulkan names it."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem} (limit {self.limit} of the server's graphics device)"
 
 
 class UnsupportedTransform(InvalidScene):
@@ -134,6 +143,21 @@ class RendererUnavailable(GspNetworkError):
 
     status = 422
     type = "renderer_unavailable"
+
+
+class OtherRenderer(GspNetworkError):
+    """A scene that another renderer shall draw than the one that this process draws with; no answer ever carries it.
+
+    Args:
+        renderer: who shall draw it, one of RENDERER_NAMES.
+    """
+
+    def __init__(self, renderer: str) -> None:
+        super().__init__(renderer)
+        self.renderer = renderer
+
+    def __str__(self) -> str:
+        return f"this scene is for {self.renderer}"
 
 
 class ServerBusy(GspNetworkError):

@@ -92,6 +92,9 @@ class Owner(Protocol):
     def closing(self) -> bool:
         """Whether no new request is taken."""
 
+    def check_room(self, head: Head) -> None:
+        """Refuse a scene for which there is no place, as far as its head tells, by ServerBusy."""
+
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included."""
 
@@ -294,7 +297,7 @@ class Connection(socketserver.BaseRequestHandler):
         if head.method != "POST":  # a body here is none of ours: the connection ends with it unread
             self._unread = length > 0
             return self._hand_over(head, b"")
-        owner.room.check()
+        owner.check_room(head)
         with owner.room.for_body(length):
             if expected and length and head.minor >= 1:  # RFC 9110 10.1.1: HTTP/1.0 knows no 100
                 self._send(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -12,14 +12,21 @@ import numpy as np
 
 from .backends import backend
 from .backends.base import prepare
-from .codec import Scene, decode_scene
-from .errors import GspNetworkError, InvalidScene
+from .codec import Scene, decode_document, read_document
+from .errors import GspNetworkError, InvalidScene, OtherRenderer
 from .loading import allow_loading
 from .scene.groups import listed_indices
 from .scene.objects import Canvas, ModelMatrix, SceneObject, is_chain, item_count
 from .scene.units import points_to_pixels
 from .scene.visuals import Pixels, Texts
-from .settings import DEFAULT_LIMITS, RENDERER_HEADER, Limits, check_renderer_name, default_renderer_name
+from .settings import (
+    DEFAULT_LIMITS,
+    RENDERER_HEADER,
+    RENDERER_NAMES,
+    Limits,
+    check_renderer_name,
+    default_renderer_name,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,19 +63,37 @@ def render_payload(
 
 
 def render_timed(
-    body: bytes, header_renderer: Optional[str], default_renderer: Optional[str], limits: Limits
+    body: bytes,
+    header_renderer: Optional[str],
+    default_renderer: Optional[str],
+    limits: Limits,
+    only: Optional[str] = None,
+    instead_of: Optional[str] = None,
 ) -> Rendered:
-    """What `render_payload` does, with what it took."""
+    """What `render_payload` does, with what it took.
+
+    Args:
+        only: the one renderer that draws in this process; None: all do.
+        instead_of: the renderer in whose place `only` draws too.
+    Raises:
+        OtherRenderer: the scene is for another renderer; its buffers are still undecoded then.
+    """
     began = time.perf_counter()
-    scene = decode_scene(body, limits)
+    document = read_document(body, limits)
+    header = None
     if header_renderer is not None:
-        check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
-        if scene.renderer_name not in (None, header_renderer):
+        header = check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
+        if document.renderer_name not in (None, header):
             raise InvalidScene(
-                "renderer_name", f"{scene.renderer_name!r}, but the header {RENDERER_HEADER} says {header_renderer!r}"
+                "renderer_name",
+                f"{document.renderer_name!r}, but the header {RENDERER_HEADER} says {header_renderer!r}",
             )
-    renderer = header_renderer or scene.renderer_name or default_renderer or default_renderer_name()
-    scene = replace(scene, renderer_name=renderer)
+    renderer = header or document.renderer_name or default_renderer or default_renderer_name()
+    if only is not None and renderer == instead_of:
+        renderer = only
+    if only not in (None, renderer):
+        raise OtherRenderer(renderer)
+    scene = replace(decode_document(document, limits), renderer_name=renderer)
     decoded = time.perf_counter()
     pixels = draw_scene(scene, limits)
     drawn = time.perf_counter()
@@ -92,9 +117,9 @@ def draw_scene(scene: Scene, limits: Limits) -> np.ndarray[Any, Any]:
 
 
 def warm_up() -> None:
-    """Load all that a first picture by the default renderer needs; without effect where that renderer cannot be used."""
+    """Load all that Matplotlib's first picture needs; without effect where it cannot be used."""
     try:
-        render_scene(Scene(Canvas(1, 1), (), (), (), ()))
+        render_scene(Scene(Canvas(1, 1), (), (), (), (), RENDERER_NAMES[0]))
     except GspNetworkError as exc:
         logger.info("not warmed up: %s", exc)
 

@@ -18,11 +18,17 @@ from .errors import InvalidScene, LimitExceeded, SettingError, kind_of
 RENDERER_NAMES = ("matplotlib", "datoviz")
 """The renderers that a request can ask for."""
 
+RENDERER_ALIASES = {"datoviz-v03": "datoviz"}
+"""Other names for them: later versions of the origin's client call Datoviz so."""
+
 RENDERER_VARIABLE = "GSP_REMOTE_RENDERER"
 """Environment variable: the client's default, and on the server the renderer of a request that names none."""
 
 RENDERER_HEADER = "GSP-Renderer"
-"""Request header in which our client repeats the renderer's name, readable without the body."""
+"""Request header in which our client repeats the renderer's name, readable without the body; in answers, who drew."""
+
+FALLBACK_HEADER = "GSP-Fallback"
+"""Header of an answer whose picture was drawn by another renderer than asked for, since that one's process died: by which."""
 
 _Settings = TypeVar("_Settings", bound="Limits")
 
@@ -131,7 +137,21 @@ class Settings(Limits):
         0,
         shown="one a CPU, at most 4; 0 for `RenderServer`",
     )
-    queue: int = _row(0, "", "requests that may wait for their turn", 0, shown="4 a worker; 16 without workers")
+    datoviz_workers: int = _row(
+        1, "", "processes that draw with Datoviz, beside one warm spare; 0: Datoviz is refused", 0
+    )
+    datoviz_in_process: bool = _row(
+        False, "", "where workers is 0: draw with Datoviz in the server's own process, which its faults then end"
+    )
+    fallback: str = _row(
+        "none",
+        "",
+        "who draws a scene over which Datoviz has ended its process: none, matplotlib",
+        choices=("none", "matplotlib"),
+    )
+    queue: int = _row(
+        0, "", "requests that may wait for their turn, by renderer", 0, shown="4 a worker; 16 without workers"
+    )
 
     token: tuple[str, ...] = _row(
         (), "", "tokens that clients may show, separated by blanks", option="", shown="none on loopback", secret=True
@@ -184,28 +204,34 @@ class Settings(Limits):
     debug_dir: str = _row("./network_server_debug", "", "where debug saves them")
     debug_files: int = _row(1000, "", "requests that debug keeps; the oldest go first", 1)
 
-    def places_waiting(self) -> int:
-        """How many requests may wait: the setting queue, or what its 0 stands for."""
-        return self.queue or (4 * self.workers if self.workers else 16)
+    def places(self, workers: int) -> int:
+        """How many requests may be drawn or wait where so many workers draw: the setting queue, or what its 0 stands for."""
+        return max(workers, 1) + (self.queue or (4 * workers if workers else 16))
 
 
 def check_renderer_name(name: Any, where: str = "renderer_name") -> str:
-    """`name` if it is one of RENDERER_NAMES, else InvalidScene at `where`, which lists them."""
-    if not isinstance(name, str) or name not in RENDERER_NAMES:
+    """The one of RENDERER_NAMES that `name` means, by itself or by an alias, else InvalidScene at `where`, which lists them."""
+    known = RENDERER_ALIASES.get(name, name) if isinstance(name, str) else None
+    if known not in RENDERER_NAMES:
         found = repr(name[:80]) if isinstance(name, str) else kind_of(name)
         raise InvalidScene(where, f"{found}, expected one of {', '.join(RENDERER_NAMES)}")
+    return str(known)
+
+
+def environment_renderer_name() -> str:
+    """What GSP_REMOTE_RENDERER holds, as it stands there, else "matplotlib".
+
+    Raises:
+        InvalidScene: the variable names no renderer.
+    """
+    name = os.environ.get(RENDERER_VARIABLE) or RENDERER_NAMES[0]
+    check_renderer_name(name, f"environment variable {RENDERER_VARIABLE}")
     return name
 
 
 def default_renderer_name() -> str:
-    """The renderer that GSP_REMOTE_RENDERER names, else "matplotlib".
-
-    Raises:
-        InvalidScene: the variable holds another name.
-    """
-    return check_renderer_name(
-        os.environ.get(RENDERER_VARIABLE) or RENDERER_NAMES[0], f"environment variable {RENDERER_VARIABLE}"
-    )
+    """The renderer that GSP_REMOTE_RENDERER means, else "matplotlib"; InvalidScene where it means none."""
+    return check_renderer_name(environment_renderer_name())
 
 
 def is_loopback(host: str) -> bool:

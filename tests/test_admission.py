@@ -207,7 +207,7 @@ class TestTokenFile(unittest.TestCase):
 class TestRoom(unittest.TestCase):
     def test_bytes(self) -> None:
         """Bodies have room up to the limit, which is given back however a block ends."""
-        room = Room(100, 1)
+        room = Room(100, {"matplotlib": 1})
         with room.for_body(60):
             with room.for_body(40):
                 self.assertEqual(room.bytes, 100)
@@ -222,7 +222,7 @@ class TestRoom(unittest.TestCase):
 
     def test_renders(self) -> None:
         """Renders have places up to the limit; `check` tells in advance."""
-        room = Room(100, 2)
+        room = Room(100, {"matplotlib": 2})
         with room.for_render():
             room.check()
             with room.for_render():
@@ -234,9 +234,27 @@ class TestRoom(unittest.TestCase):
         self.assertEqual(room.renders, 0)
         room.check()
 
+    def test_turns(self) -> None:
+        """Who waits for one renderer keeps no place from another; a renderer without places of its own has those of all."""
+        room = Room(100, {"matplotlib": 2, "datoviz": 1})
+        with room.for_render(), room.for_turn("datoviz"):
+            for name in ("datoviz", "matplotlib", "another", None):
+                with self.subTest(name):
+                    if name == "datoviz":
+                        for ask in (lambda: room.check("datoviz"), lambda: room.for_turn("datoviz").__enter__()):
+                            with self.assertRaises(ServerBusy) as caught:
+                                ask()
+                            self.assertEqual(caught.exception.limit, "queue")
+                    else:
+                        room.check(name)
+            with room.for_render(), room.for_render(), room.for_turn("matplotlib"):
+                self.assertRaises(ServerBusy, room.check, "matplotlib")  # three in all
+        room.check("datoviz")
+        self.assertEqual((room.renders, sum(room.turns.values())), (0, 0))
+
     def test_threads(self) -> None:
         """Many threads at once never have more than the limits, and nothing is left over."""
-        room = Room(10, 3)
+        room = Room(10, {"matplotlib": 3})
         most: list[tuple[int, int]] = []
         meet = threading.Barrier(8)
 

@@ -23,6 +23,7 @@ from gsp_network.settings import (
     Limits,
     check_renderer_name,
     default_renderer_name,
+    environment_renderer_name,
 )
 
 from .support import GOLDEN, needs_golden
@@ -1117,6 +1118,16 @@ class RendererNames(unittest.TestCase):
         self.assertEqual(RENDERER_NAMES, ("matplotlib", "datoviz"))
         for name in RENDERER_NAMES:
             self.assertEqual(check_renderer_name(name), name)
+
+    def test_aliases(self):
+        """Another name of a renderer means that one, in requests and in the environment; it is sent as it was given."""
+        self.assertEqual(check_renderer_name("datoviz-v03"), "datoviz")
+        document = json.loads(encode_scene(gsp.Canvas(2, 1), [], [], [], [], "datoviz-v03"))
+        self.assertEqual(document["renderer_name"], "datoviz-v03")
+        self.assertEqual(decode_scene(body_of(document)).renderer_name, "datoviz")
+        with mock.patch.dict(os.environ, {RENDERER_VARIABLE: "datoviz-v03"}):
+            self.assertEqual(default_renderer_name(), "datoviz")
+            self.assertEqual(environment_renderer_name(), "datoviz-v03")
 
     def test_refused(self):
         """Another name is refused at the place that is given."""

@@ -32,7 +32,6 @@ from gsp_network import (
     ServerUnreachable,
     Texture,
     Viewport,
-    backends,
 )
 from gsp_network.server import current_request
 from gsp_network.transport import PNG_SIGNATURE, png_fault
@@ -264,6 +263,8 @@ class RendererName(RendererCase):
             ("matplotlib", "datoviz", "matplotlib"),
             ("datoviz", None, "datoviz"),
             ("datoviz", "nonsense", "datoviz"),
+            ("datoviz-v03", None, "datoviz-v03"),
+            (None, "datoviz-v03", "datoviz-v03"),
         )
         for explicit, variable, expected in table:
             environ = {} if variable is None else {"GSP_REMOTE_RENDERER": variable}
@@ -312,8 +313,7 @@ class ServersErrors(RendererCase):
 
     def test_unavailable(self) -> None:
         """A renderer that the server lacks is an error that names it and those that it has."""
-        only = {"matplotlib": backends.BACKENDS["matplotlib"]}
-        with mock.patch.dict(backends.BACKENDS, only, clear=True), self.assertLogs("gsp_network", "INFO") as logs:
+        with self.assertLogs("gsp_network", "INFO") as logs:
             renderer = self.connect(self.serve(), name="datoviz")
             with self.assertRaises(ServerError) as caught:
                 self.draw(renderer)

@@ -7,6 +7,7 @@ import os
 import pickle
 import unittest
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -22,8 +23,15 @@ from gsp_network import (
     Viewport,
     backends,
 )
-from gsp_network.errors import InvalidScene, LimitExceeded, MalformedBody, RendererUnavailable, UnsupportedTransform
-from gsp_network.rendering import encode_png, render_payload
+from gsp_network.errors import (
+    InvalidScene,
+    LimitExceeded,
+    MalformedBody,
+    OtherRenderer,
+    RendererUnavailable,
+    UnsupportedTransform,
+)
+from gsp_network.rendering import encode_png, render_payload, render_timed
 from gsp_network.settings import Limits
 from gsp_network.transport import png_fault
 
@@ -88,6 +96,7 @@ class TestPicture(unittest.TestCase):
 class TestRendererName(unittest.TestCase):
     def test_body_and_header_and_default(self) -> None:
         """The header or the body names the renderer, else the default does; only the datoviz ones are refused here."""
+        self.addCleanup(without_datoviz().stop)
         for in_body, header, default, drawn in (
             ("matplotlib", None, None, True),
             (None, "matplotlib", "datoviz", True),
@@ -107,8 +116,10 @@ class TestRendererName(unittest.TestCase):
 
     def test_environment_names_the_default(self) -> None:
         """GSP_REMOTE_RENDERER draws where nobody names a renderer; a wrong one is an error that lists the right ones."""
-        with mock.patch.dict(os.environ, {"GSP_REMOTE_RENDERER": "datoviz"}), self.assertRaises(RendererUnavailable):
-            render_payload(body_of(renderer=None))
+        self.addCleanup(without_datoviz().stop)
+        for name in ("datoviz", "datoviz-v03"):
+            with mock.patch.dict(os.environ, {"GSP_REMOTE_RENDERER": name}), self.assertRaises(RendererUnavailable):
+                render_payload(body_of(renderer=None))
         expected = "environment variable GSP_REMOTE_RENDERER: 'opengl', expected one of matplotlib, datoviz"
         with mock.patch.dict(os.environ, {"GSP_REMOTE_RENDERER": "opengl"}):
             with self.assertRaises(InvalidScene) as caught:
@@ -121,8 +132,45 @@ class TestRendererName(unittest.TestCase):
             InvalidScene, "renderer_name: 'matplotlib', but the header GSP-Renderer says 'datoviz'"
         ):
             render_payload(body_of(), "datoviz")
+        with self.assertRaisesRegex(InvalidScene, "'matplotlib', but the header GSP-Renderer says 'datoviz-v03'"):
+            render_payload(body_of(), "datoviz-v03")
         with self.assertRaisesRegex(InvalidScene, "header GSP-Renderer: 'opengl', expected one of matplotlib, datoviz"):
             render_payload(body_of(), "opengl")
+
+    def test_names_of_one_renderer(self) -> None:
+        """datoviz-v03 is datoviz, in body and header: they agree, and that is who is asked to draw."""
+        for in_body in ("datoviz", "datoviz-v03"):
+            for header in ("datoviz", "datoviz-v03", None):
+                with self.subTest(body=in_body, header=header), self.assertRaises(OtherRenderer) as caught:
+                    render_timed(body_of(renderer=in_body), header, None, Limits(), "matplotlib")
+                self.assertEqual(caught.exception.renderer, "datoviz")
+
+    def test_only_one(self) -> None:
+        """Who draws with one renderer alone refuses scenes for another, before anything in them is decoded."""
+        for in_body, header, default in (
+            ("datoviz", None, "matplotlib"),
+            (None, "datoviz", None),
+            (None, None, "datoviz"),
+        ):
+            body = changed(body_of(points((0, 0, 0)), renderer=in_body), "visuals", value="none")
+            with self.subTest(body=in_body, header=header, default=default):
+                with self.assertRaises(OtherRenderer):
+                    render_timed(body, header, default, Limits(), "matplotlib")
+                with self.assertRaisesRegex(InvalidScene, "^visuals: text, expected list"):
+                    render_timed(body, header, default, Limits(), "datoviz")
+
+    def test_instead_of_another(self) -> None:
+        """A renderer draws in place of another where it is told so, and says that it was it."""
+        body = body_of(points((0, 0, 0)), renderer="datoviz")
+        drawn = render_timed(body, "datoviz-v03", None, Limits(), "matplotlib", "datoviz")
+        self.assertEqual((drawn.renderer, drawn.picture), ("matplotlib", render_payload(body_of(points((0, 0, 0))))))
+
+
+def without_datoviz() -> Any:
+    """As if Datoviz were not installed, from now on."""
+    patch = mock.patch.object(backends, "why_not", lambda name: "" if name == "matplotlib" else "no datoviz here")
+    patch.start()
+    return patch
 
 
 class TestAvailability(unittest.TestCase):

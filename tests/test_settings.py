@@ -141,6 +141,8 @@ class Environment(unittest.TestCase):
             ("DEBUG", "maybe", "'maybe', expected true or false"),
             ("LOG_LEVEL", "loud", "'loud', expected one of debug, info, warning, error"),
             ("MAX_DEPTH", "7", "7, expected at least 8"),
+            ("DATOVIZ_WORKERS", "-1", "-1, expected at least 0"),
+            ("FALLBACK", "datoviz", "'datoviz', expected one of none, matplotlib"),
         ]
         for name, text, problem in table:
             with self.subTest(name=name, text=text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 from typing import TYPE_CHECKING, Any, Literal, Optional, Sequence, TypedDict
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Sequence, TypedDict
 from ..codec import build_payload, encode_scene
 from ..errors import GspNetworkError
 from ..scene.contracts import RendererBase
-from ..settings import RENDERER_HEADER, check_renderer_name, default_renderer_name
+from ..settings import FALLBACK_HEADER, RENDERER_HEADER, check_renderer_name, environment_renderer_name
 from ..transport import RETRIES, PathLike, Transport, environment_token, picture_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
+
+logger = logging.getLogger(__name__)
 
 
 def _inches(pixels: int, dpi: float) -> float:
@@ -39,7 +42,8 @@ class NetworkRenderer(RendererBase):
     Args:
         canvas: size and resolution of the pictures; a Canvas of ours or of an installed GSP_API.
         server_base_url: where the server answers, ``http://127.0.0.1:5000``.
-        remote_renderer_name: who draws there. None: what the environment variable GSP_REMOTE_RENDERER says, else "matplotlib".
+        remote_renderer_name: who draws there; the server is told the name as it is given, be it "datoviz" or "datoviz-v03". None:
+            what the environment variable GSP_REMOTE_RENDERER says, else "matplotlib".
         timeout: seconds for a whole request, further tries included.
         token: what the server asks for, sent with each request to it. None: the first in the environment variable
             GSP_NETWORK_TOKEN, else no token. Over http to another machine it travels readable.
@@ -53,7 +57,7 @@ class NetworkRenderer(RendererBase):
         self,
         canvas: Any,
         server_base_url: str,
-        remote_renderer_name: Optional[Literal["matplotlib", "datoviz"]] = None,
+        remote_renderer_name: Optional[Literal["matplotlib", "datoviz", "datoviz-v03"]] = None,
         *,
         timeout: float = 60.0,
         token: Optional[str] = None,
@@ -62,11 +66,9 @@ class NetworkRenderer(RendererBase):
     ) -> None:
         build_payload(canvas, [], [], [], [])  # raises for what is no canvas
         self._canvas = canvas
-        self._renderer_name = (
-            default_renderer_name()
-            if remote_renderer_name is None
-            else check_renderer_name(remote_renderer_name, "remote_renderer_name")
-        )
+        if remote_renderer_name is not None:
+            check_renderer_name(remote_renderer_name, "remote_renderer_name")
+        self._renderer_name: str = remote_renderer_name or environment_renderer_name()
         self._transport = Transport(
             server_base_url,
             timeout,
@@ -77,7 +79,7 @@ class NetworkRenderer(RendererBase):
         self._picture: Optional[bytes] = None
         self._figure: Optional[Figure] = None
         self._image: Optional[AxesImage] = None
-        self._closed = False
+        self._closed = self._told_fallback = False
 
     def get_canvas(self) -> Any:
         """The canvas that it was made with."""
@@ -114,7 +116,12 @@ class NetworkRenderer(RendererBase):
             raise GspNetworkError("this NetworkRenderer is closed; make a new one")
         body = encode_scene(self._canvas, viewports, visuals, model_matrices, cameras, self._renderer_name)
         headers = {"Content-Type": "application/json", "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
-        self._picture = picture_of(self._transport.post("/render", body, headers), self._transport.base_url)
+        answer = self._transport.post("/render", body, headers)
+        self._picture = picture_of(answer, self._transport.base_url)
+        if FALLBACK_HEADER in answer.headers and not self._told_fallback:
+            self._told_fallback = True  # once: with this scene it will be so for every frame
+            drawn_by, asked = str(answer.headers[FALLBACK_HEADER])[:40], self._renderer_name
+            logger.warning("%s: %r drew, since %s died over it", self._transport.base_url, drawn_by, asked)
         if self._figure is not None:
             self._update(self._figure)
         return self._picture
