@@ -25,7 +25,7 @@ import sys
 import threading
 from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Sequence
 
-from . import __version__, errors
+from . import __version__, backends, errors
 from .errors import GspNetworkError, LimitExceeded
 from .logs import configure
 from .settings import Limits
@@ -197,7 +197,7 @@ def main(told: dict[str, Any]) -> None:
         with _alarm(math.ceil(setup.render_timeout) + ALARM_SECONDS):
             write_frame(outgoing, BEGUN, frame.number, {})
             kind, facts, pieces = _answer(frame, setup.memory_bytes)
-            facts["rss"] = resident_bytes()
+            facts.update(rss=resident_bytes(), spent=backends.spent())
             try:
                 write_frame(outgoing, kind, frame.number, facts, pieces)
             except OSError:  # the pool has ended
@@ -237,7 +237,7 @@ def _answer(frame: Frame, memory_bytes: int) -> tuple[int, dict[str, Any], list[
         value = pack(function_named(frame.facts["call"])(*arguments), pieces)
         return RESULT, {"value": value}, pieces
     except MemoryError:
-        most = f"drawing it takes more than {memory_bytes} bytes"
+        most = f"drawing it takes more than {f'{memory_bytes} bytes' if memory_bytes else 'this machine has'}"
         return ERROR, pack_error(LimitExceeded("data", most, "worker_memory_bytes")), []
     except GspNetworkError as exc:
         return ERROR, pack_error(exc), []

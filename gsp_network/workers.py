@@ -46,12 +46,18 @@ logger = logging.getLogger(__name__)
 
 
 def render(
-    body: bytes, header_renderer: Optional[str], default_renderer: Optional[str], limits: Limits
+    body: bytes,
+    header_renderer: Optional[str],
+    default_renderer: Optional[str],
+    limits: Limits,
+    only: Optional[str] = None,
+    instead_of: Optional[str] = None,
 ) -> tuple[Any, ...]:
     """What executors run: `rendering.render_timed`, which is loaded only where scenes are drawn."""
     from .rendering import render_timed
 
-    return tuple(render_timed(body, header_renderer, default_renderer, limits))  # as plain as it must travel
+    # As plain as it must travel.
+    return tuple(render_timed(body, header_renderer, default_renderer, limits, only, instead_of))
 
 
 MOST_MISSED = 3  # workers that a call may find dead before it begins
@@ -95,11 +101,14 @@ def worker_command(settings: Settings, warm_up: str = "", python: Optional[str] 
 
 
 def worker_environment(folder: Optional[str]) -> dict[str, str]:
-    """A worker's environment: one thread a library, Matplotlib without settings of the user's, and no secrets."""
+    """A worker's environment: one thread a library, caches in the private folder, none of Matplotlib's settings, no secrets."""
     environ = {name: text for name, text in os.environ.items() if name not in ("GSP_NETWORK_TOKEN", "MATPLOTLIBRC")}
     environ["MPLBACKEND"] = "Agg"
-    if folder is not None:
+    if folder is None:
+        environ["MESA_SHADER_CACHE_DISABLE"] = "true"
+    else:
         environ["MPLCONFIGDIR"] = os.path.join(folder, "matplotlib")
+        environ["MESA_SHADER_CACHE_DIR"] = environ["__GL_SHADER_DISK_CACHE_PATH"] = folder  # Vulkan drivers' files
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environ.setdefault(name, "1")
     return environ
@@ -146,7 +155,9 @@ class _Worker:
     def __init__(self, pool: WorkerPool, replaces: Optional[_Worker]) -> None:
         self.replaces = replaces  # the worker that serves until this one is ready
         self.successor: Optional[_Worker] = None
-        self.ready = self.begun = self.dead = self.expired = self.retired = False
+        self.ready = self.begun = self.dead = self.expired = False
+        self.retired = False  # takes no more calls: another has taken over
+        self.spent = False  # says so itself
         self.call: Optional[_Call] = None
         self.reply: Optional[Frame] = None
         self.served = self.rss = 0
@@ -255,13 +266,19 @@ class WorkerPool(Executor):
     what it may return. Whatever becomes of a worker, its caller gets an answer or an error, other calls go on, and a fresh
     worker follows.
 
+    Of the workers that are idle the one that has served most takes the next call: what it keeps from call to call is used,
+    and others stay fresh. Those that are due (setting recycle_renders or recycle_bytes, or they say that they are spent) go on
+    until another is ready in their place.
+
     Args:
-        workers: how many processes, at least 1; all of them start now.
+        workers: how many calls run at once, at least 1, each in a process of its own; all of these start now.
         settings: render_timeout, recycle_renders, recycle_bytes, worker_memory_bytes, imports, log_level and log_format; None
             takes them from the environment.
         warm_up: a function without arguments that each worker runs before its first call, as "module:name".
         python: the interpreter; None for the one that runs this. A frozen program has none to offer.
         command: what to run in place of all that, for tests.
+        spares: how many more processes are kept ready, to take over at once where one dies or is due.
+        single_use: end each worker after its first call, once that is answered, and start a fresh one.
     Attributes:
         restarts: how many workers were replaced, by reason: "crashed", "timeout", "garbage", "died" (while idle), "recycled".
     Raises:
@@ -276,9 +293,12 @@ class WorkerPool(Executor):
         warm_up: str = "",
         python: Optional[str] = None,
         command: Optional[Sequence[str]] = None,
+        spares: int = 0,
+        single_use: bool = False,
     ) -> None:
         self._settings = settings or Settings.from_environment()
         self._command = list(command) if command is not None else worker_command(self._settings, warm_up, python)
+        self._most, self._spares, self._single_use = workers, spares, single_use
         self.changed = threading.Condition()
         self.restarts: Counter[str] = Counter()
         self._queue: deque[_Call] = deque()
@@ -290,7 +310,7 @@ class WorkerPool(Executor):
         self._failures = 0
         self._not_before = 0.0
         try:
-            for _ in range(workers):
+            for _ in range(workers + spares):
                 self._add_thread(None)
         except RuntimeError as exc:
             self.shutdown(wait=False, cancel_futures=True)
@@ -355,7 +375,11 @@ class WorkerPool(Executor):
     def state(self) -> dict[str, int]:
         """How many workers are idle, busy and starting."""
         with self.changed:
-            ready = [worker for worker in self._workers if worker.ready and not worker.dead]
+            ready = [
+                worker
+                for worker in self._workers
+                if worker.ready and not worker.dead and (worker.call is not None or not worker.retired)
+            ]
             busy = sum(worker.call is not None for worker in ready)
             return {"idle": len(ready) - busy, "busy": busy, "starting": len(self._workers) - len(ready)}
 
@@ -405,9 +429,12 @@ class WorkerPool(Executor):
             if started:
                 self._serve(worker)
         finally:
+            if not started:  # it has nothing to finish
+                worker.kill()
             worker.end()
             with self.changed:
                 self._workers.discard(worker)
+                self.changed.notify_all()
         with self.changed:
             if self._killed:
                 self._fail_queue("the server is shutting down")
@@ -417,7 +444,7 @@ class WorkerPool(Executor):
             if worker.successor is not None and not worker.retired:
                 worker.successor.replaces = None  # it is on its way, and nothing is left for it to wait for
                 return False
-            return not (worker.retired or self._killed or self._over())
+            return not (worker.successor is not None or self._killed or self._over())
 
     def _over(self) -> bool:
         return self._closed and not self._queue
@@ -475,13 +502,27 @@ class WorkerPool(Executor):
         """Run calls one after the other, until the worker dies or is relieved, or the pool ends."""
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: worker.dead or worker.retired or self._queue or self._closed)
+                self.changed.wait_for(
+                    lambda: (
+                        worker.dead
+                        or worker.retired
+                        or self._over()
+                        or self._is_relieved(worker)
+                        or (self._queue and self._is_next(worker))
+                    )
+                )
                 if worker.dead:
                     self._tell("died", worker)
                     return
-                if worker.retired or not self._queue:
+                if worker.retired or self._over():
+                    return
+                if self._is_relieved(worker):
+                    worker.retired = True
+                    self.restarts["recycled"] += 1
+                    self.changed.notify_all()
                     return
                 call = self._queue.popleft()
+                self.changed.notify_all()  # it may have been the last that a pool at its end has waited for
                 if not call.begin(self._settings.render_timeout):
                     del call
                     continue
@@ -497,6 +538,25 @@ class WorkerPool(Executor):
                 return
             self._relieve(worker)
 
+    def _serving(self) -> list[_Worker]:
+        return [worker for worker in self._workers if worker.ready and not (worker.dead or worker.retired)]
+
+    def _is_next(self, worker: _Worker) -> bool:
+        """Whether the next call is this worker's: of those that are idle the one that has served most."""
+        idle = [other for other in self._serving() if other.call is None]
+        busy = len(self._serving()) - len(idle)
+        return busy < self._most and worker is max(idle, key=lambda other: other.served, default=None)
+
+    def _is_due(self, worker: _Worker) -> bool:
+        served, rss = self._settings.recycle_renders, self._settings.recycle_bytes
+        return worker.served >= served or worker.rss >= rss or worker.spent
+
+    def _is_relieved(self, worker: _Worker) -> bool:
+        """Whether a fresh worker shall start in this one's place, since others are ready to serve meanwhile."""
+        if self._single_use:
+            return worker.served > 0
+        return self._spares > 0 and self._is_due(worker) and len(self._serving()) > self._most
+
     def _exchange(self, worker: _Worker, call: _Call) -> bool:
         """Have one call run and its future settled, or put the call back into the queue; whether the worker is still there."""
         timer = threading.Timer(max(call.deadline - time.monotonic(), 0.0), self._expire, (worker, call))
@@ -507,25 +567,34 @@ class WorkerPool(Executor):
         with self.changed:
             self.changed.wait_for(lambda: worker.reply is not None or worker.dead)
             timer.cancel()
-            reply, worker.call = worker.reply, None
+            reply = worker.reply
             if reply is None:
+                worker.call = None
                 self._lost(worker, call)
                 return False
         timer.join()
+        value, error = None, None
         try:
-            worker.rss = int(reply.facts["rss"])
+            rss, spent = int(reply.facts["rss"]), reply.facts.get("spent", False) is True
             if reply.kind == RESULT:
-                call.future.set_result(unpack(reply.facts["value"], io.BytesIO(reply.data)))
+                value = unpack(reply.facts["value"], io.BytesIO(reply.data))
             else:
                 error = unpack_error(reply.facts)
                 if error.limit == "worker_memory_bytes":
-                    worker.rss = max(worker.rss, self._settings.recycle_bytes)  # what it freed may lie in pieces
-                call.future.set_exception(error)
+                    rss = max(rss, self._settings.recycle_bytes)  # what it freed may lie in pieces
         except (Garbage, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
             worker.fault = f"sent {exc}"
             self._give_up(worker, call)
             return False
-        worker.served += 1
+        with self.changed:  # before its caller can ask for the next
+            worker.call = None
+            worker.served += 1
+            worker.rss, worker.spent = rss, spent
+            self.changed.notify_all()
+        if error is None:
+            call.future.set_result(value)
+        else:
+            call.future.set_exception(error)
         return True
 
     def _give_up(self, worker: _Worker, call: _Call) -> None:
@@ -572,11 +641,12 @@ class WorkerPool(Executor):
         logger.warning("worker%s %s %s, after %d pictures; a fresh one follows", pid, how, told, worker.served)
 
     def _relieve(self, worker: _Worker) -> None:
-        """Where a worker is due, start its successor, which takes over once it is ready; one at a time."""
-        due = worker.served >= self._settings.recycle_renders or worker.rss >= self._settings.recycle_bytes
+        """Where a worker is due and no spare is kept, start its successor, which takes over once it is ready; one at a time."""
         with self.changed:
             starting = any(other.replaces is not None and not other.ready for other in self._workers)
-            if not due or worker.successor is not None or starting or self._closed:
+            if self._spares or self._single_use or not self._is_due(worker) or worker.successor is not None:
+                return
+            if starting or self._closed:
                 return
             logger.debug("a worker has drawn %d pictures and holds %d bytes", worker.served, worker.rss)
             worker.successor = self._add_thread(worker)

@@ -179,9 +179,17 @@ class PoolCase(unittest.TestCase):
         self.addCleanup(patch.stop)
         yield
 
-    def pool(self, count: int = 1, *, command: Optional[list[str]] = None, **settings: Any) -> WorkerPool:
+    def pool(
+        self,
+        count: int = 1,
+        *,
+        command: Optional[list[str]] = None,
+        spares: int = 0,
+        single_use: bool = False,
+        **settings: Any,
+    ) -> WorkerPool:
         with self.quiet():
-            made = WorkerPool(count, Settings(**settings), command=command)
+            made = WorkerPool(count, Settings(**settings), command=command, spares=spares, single_use=single_use)
         self.addCleanup(self.end, made)
         return made
 
@@ -275,6 +283,8 @@ class TestWorkerPool(PoolCase):
             pool.submit(functions.environment, name).result(SOON)
             for name in ("GSP_NETWORK_TOKEN", "MATPLOTLIBRC", "MPLBACKEND", "OMP_NUM_THREADS", "MPLCONFIGDIR")
         ]
+        cache = pool.submit(functions.environment, "MESA_SHADER_CACHE_DIR").result(SOON)
+        self.assertEqual(cache, os.path.dirname(found[4]))
         self.assertEqual(found[:4], [None, None, "Agg", "1"])
         facts = os.stat(os.path.dirname(found[4]))
         self.assertEqual(os.path.dirname(os.path.dirname(found[4])), tempfile.gettempdir())
@@ -576,6 +586,128 @@ class TestRecycling(PoolCase):
             self.assertTrue(until(lambda: pool._failures))
             answers += [pool.submit(functions.echo, str(n)).result(SOON) for n in range(3, 6)]
         self.assertEqual(answers, [str(n) for n in range(6)])
+
+    def test_spent(self) -> None:
+        """A worker that says it is spent is replaced, whatever it has drawn."""
+        pool = self.pool()
+        first = pool.submit(functions.spend).result(SOON)
+        self.assertTrue(until(lambda: pool.submit(functions.pid).result(SOON) != first))
+        self.assertEqual(pool.restarts["recycled"], 1)
+
+
+class TestSpares(PoolCase):
+    def ready(self, pool: WorkerPool, count: int) -> None:
+        self.assertTrue(until(lambda: pool.state() == {"idle": count, "busy": 0, "starting": 0}), pool.state())
+
+    def test_one_goes_on(self) -> None:
+        """The worker that has served most takes the next call, so that the spare stays fresh."""
+        pool = self.pool(spares=1)
+        self.ready(pool, 2)
+        pids = [pool.submit(functions.pid).result(SOON) for _ in range(20)]
+        self.assertEqual(len(set(pids)), 1)
+        self.assertEqual(pool.state(), {"idle": 2, "busy": 0, "starting": 0})
+
+    def test_calls_at_once(self) -> None:
+        """Only so many calls run at once as there are workers, the spare aside; each that waits gets its turn."""
+        pool, go_on = self.pool(2, spares=1), self.folder / "go on"
+        self.ready(pool, 3)
+        running = [pool.submit(functions.wait_for, str(go_on)) for _ in range(2)]
+        self.assertTrue(until(lambda: pool.state()["busy"] == 2))
+        queued = [pool.submit(functions.echo, n) for n in range(5)]
+        self.assertEqual((pool.state(), len(pool._queue)), ({"idle": 1, "busy": 2, "starting": 0}, 5))
+        go_on.touch()
+        self.assertEqual([future.result(SOON) for future in running], ["seen", "seen"])
+        self.assertEqual([future.result(SOON) for future in queued], [(n,) for n in range(5)])
+
+    def test_many_callers(self) -> None:
+        """Two hundred calls from many threads each get their own answer, while workers are recycled."""
+        pool = self.pool(2, spares=1, recycle_renders=20)
+        with concurrent.futures.ThreadPoolExecutor(16) as threads:
+            pairs = list(threads.map(lambda n: (n, pool.submit(functions.echo, n).result(SOON)), range(200)))
+        self.assertEqual([(n, answer) for n, answer in pairs if answer != (n,)], [])
+        self.assertTrue(until(lambda: pool.state()["idle"] == 3 and not any(map(pool._is_due, list(pool._workers)))))
+        self.assertEqual(set(pool.restarts), {"recycled"})
+
+    def test_spare_takes_over(self) -> None:
+        """Where a worker dies the spare draws at once, and a fresh spare starts."""
+        pool = self.scripted(spares=1)
+        self.ready(pool, 2)
+        pool._command[-1] = f"wait:{self.folder / 'go on'}"
+        with self.assertLogs("gsp_network", "WARNING"):
+            self.assertIsInstance(pool.submit(functions.echo, "half").exception(SOON), WorkerCrashed)
+        self.assertTrue(until(lambda: pool.state() == {"idle": 1, "busy": 0, "starting": 1}), pool.state())
+        self.assertEqual(pool.submit(functions.echo, "a").result(SOON), "a")
+        (self.folder / "go on").touch()
+        self.ready(pool, 2)
+
+    def test_recycling(self) -> None:
+        """A worker that is due goes on until a spare is ready, and then ends at once; a fresh one starts in its place."""
+        pool = self.scripted(spares=1, recycle_renders=2)
+        self.ready(pool, 2)
+        pool._command[-1] = f"wait:{self.folder / 'go on'}"
+        self.assertEqual([pool.submit(functions.echo, word).result(SOON) for word in "ab"], ["a", "b"])
+        self.assertTrue(until(lambda: pool.state() == {"idle": 1, "busy": 0, "starting": 1}), pool.state())
+        self.assertTrue(until(lambda: len(pool.pids()) == 1))
+        (second,) = pool.pids()
+        self.assertEqual([pool.submit(functions.echo, word).result(SOON) for word in "abcde"], [*"abcde"])
+        self.assertEqual((pool.pids(), pool.restarts), ([second], {"recycled": 1}))
+        (self.folder / "go on").touch()
+        self.assertTrue(until(lambda: pool.restarts["recycled"] == 2 and second not in pool.pids()), pool.pids())
+        self.ready(pool, 2)
+
+    def test_spent(self) -> None:
+        """A worker that says it is spent is relieved by the spare."""
+        pool = self.pool(spares=1)
+        self.ready(pool, 2)
+        first = pool.submit(functions.spend).result(SOON)
+        self.assertNotEqual(pool.submit(functions.pid).result(SOON), first)
+        self.assertTrue(until(lambda: not is_alive(first)))
+        self.assertEqual(pool.restarts, {"recycled": 1})
+
+    def test_single_use(self) -> None:
+        """Each worker runs one call, be it answered by a result or an error, and no second, even where none else is ready."""
+        pool = self.scripted(spares=1, single_use=True)
+        self.ready(pool, 2)
+        pool._command[-1] = f"wait:{self.folder / 'go on'}"
+        answers = [pool.submit(functions.echo, word) for word in "abc"]
+        self.assertEqual([answer.result(SOON) for answer in answers[:2]], ["a", "b"])
+        self.assertTrue(until(lambda: pool.state() == {"idle": 0, "busy": 0, "starting": 2}), pool.state())
+        self.assertFalse(answers[2].done())
+        (self.folder / "go on").touch()
+        self.assertEqual(answers[2].result(SOON), "c")
+        pool = self.pool(spares=1, single_use=True)
+        pids = []
+        for _ in range(3):
+            pids.append(pool.submit(functions.pid).result(SOON))
+            with self.assertRaises(LimitExceeded):
+                pool.submit(functions.refuse, "ours").result(SOON)
+        self.assertEqual(len(set(pids)), 3)
+        self.assertTrue(until(lambda: pool.restarts == {"recycled": 6}), pool.restarts)
+
+    def test_single_use_without_retry(self) -> None:
+        """A worker that runs one call is fresh: what it dies over is not tried again."""
+        pool, path = self.pool(single_use=True), str(self.folder / "mark")
+        self.expect(WorkerCrashed, pool, functions.die_before, path, 9)
+        self.assertEqual(os.path.getsize(path), 1)
+
+    def test_answered_before_the_end(self) -> None:
+        """A worker that does not end when it is told to has been answered for by then."""
+        pool = self.pool(single_use=True)
+        with mock.patch.object(workers, "END_SECONDS", 0.5):
+            self.assertEqual(pool.submit(functions.refuse_to_end).result(SOON), "here")
+            with pool.changed:
+                (worker,) = pool._workers
+                self.assertFalse(worker.dead)
+            self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
+
+    def test_shutdown(self) -> None:
+        """What was queued runs, the spare does not keep the pool from ending, and nothing is left."""
+        for single_use in (False, True):
+            pool = self.pool(spares=1, single_use=single_use)
+            futures = [pool.submit(functions.echo, n) for n in range(4)]
+            pool.shutdown()
+            self.assertEqual([future.result(0) for future in futures], [(n,) for n in range(4)])
+            self.assertEqual(own_threads(), [])
 
 
 class TestWorkersThatDoNotStart(PoolCase):

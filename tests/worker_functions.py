@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import Any
 
+from gsp_network import backends
 from gsp_network.errors import GspNetworkError, LimitExceeded
 from gsp_network.settings import Limits
 
@@ -120,6 +121,29 @@ def chatter(size: int) -> str:
         os.write(descriptor, b"x" * size)
     print("and Python's own")
     return "said"
+
+
+def spend() -> int:
+    """Have a backend that says that its process is spent; the process."""
+
+    class Spent:
+        spent = True
+
+    backends._instances["spent"] = Spent()  # type: ignore[assignment]
+    return os.getpid()
+
+
+def refuse_to_end() -> str:
+    """From now on the end of this process's input does not end it."""
+    os._exit = lambda status: threading.Event().wait()  # type: ignore[assignment]
+    return "here"
+
+
+def memory_limit() -> int:
+    """The address space that this process may use in bytes; -1: no limit."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0]
 
 
 def give(size: int) -> bytes:

@@ -13,7 +13,10 @@ from ..errors import RendererUnavailable
 if TYPE_CHECKING:  # it needs numpy, which a server that draws in worker processes does without
     from .base import Backend
 
-BACKENDS = {"matplotlib": (".matplotlib_backend", "MatplotlibBackend")}
+BACKENDS = {
+    "matplotlib": (".matplotlib_backend", "MatplotlibBackend"),
+    "datoviz": (".datoviz_backend", "DatovizBackend"),
+}
 """Renderer name -> (module, class)."""
 
 _instances: dict[str, Backend] = {}
@@ -23,7 +26,7 @@ _lock = threading.Lock()
 def why_not(name: str) -> str:
     """Why this process cannot draw with that renderer; empty where it can, as far as can be told without loading it."""
     if name not in BACKENDS:
-        return f"this version of gsp_network does not draw with {name} yet, use one of {', '.join(BACKENDS)}"
+        return f"gsp_network does not draw with {name}, use one of {', '.join(BACKENDS)}"
     if importlib.util.find_spec(name) is None:
         return f"{name} is not installed on the server, install it with: pip install {name}"
     return ""
@@ -55,3 +58,8 @@ def backend(name: str) -> Backend:
             made: Any = getattr(importlib.import_module(module, __name__), class_name)
             _instances[name] = made()
         return _instances[name]
+
+
+def spent() -> bool:
+    """Whether a backend of this process says that a fresh process should take over."""
+    return any(instance.spent for instance in list(_instances.values()))
