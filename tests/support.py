@@ -1,11 +1,15 @@
-"""What several test files need: the folder of golden cases, where there is one, and a certificate."""
+"""What several test files need: the folder of golden cases, where there is one, a certificate, whether Datoviz draws here."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import json
 import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import unittest
 from typing import Optional
 
@@ -25,6 +29,18 @@ GOLDEN: list[pathlib.Path] = sorted((SHARED / "golden").glob("*.json")) if SHARE
 """The golden requests, NAME.json; NAME.png beside each is the answer."""
 
 needs_golden = unittest.skipUnless(GOLDEN, "no golden cases: set GSP_SHARED to the folder that holds golden/")
+
+
+@functools.cache
+def datoviz_reason() -> str:
+    """Why Datoviz cannot draw here; empty where it can, as far as can be told without drawing."""
+    if importlib.util.find_spec("datoviz") is None:
+        return "Datoviz is not installed"
+    code = "from gsp_network.backends.datoviz_device import look; print(look())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    if done.returncode:
+        return f"looking for a device ended with status {done.returncode}"
+    return str(json.loads(done.stdout.splitlines()[-1])["reason"])
 
 
 def make_certificate(folder: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
