@@ -14,10 +14,10 @@ Run it with ``python -m gsp_network.server``, or embed it: ``with RenderServer(p
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import errno
 import html
-import importlib
 import importlib.util
 import json
 import logging
@@ -28,17 +28,28 @@ import threading
 import time
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional
 
-from . import __version__, backends
+from . import __version__
 from .admission import Access, Room
-from .errors import GspNetworkError, ServerBusy, ServerStartError
+from .errors import GspNetworkError, OtherRenderer, RendererUnavailable, ServerBusy, ServerStartError, WorkerCrashed
 from .framing import Exchange, Request, Response, problem
+from .head import Head
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
 from .logs import printable
 from .metrics import CONTENT_TYPE, Metrics
-from .render_thread import RenderThread
-from .settings import RENDERER_HEADER, RENDERER_NAMES, Limits, Settings, default_renderer_name, is_loopback
+from .pools import DATOVIZ, MATPLOTLIB, SHUTTING_DOWN, Pools
+from .settings import (
+    FALLBACK_HEADER,
+    RENDERER_ALIASES,
+    RENDERER_HEADER,
+    RENDERER_NAMES,
+    Limits,
+    Settings,
+    check_renderer_name,
+    default_renderer_name,
+    is_loopback,
+)
 from .workers import WorkerPool, late, render, request_id
 
 if TYPE_CHECKING:
@@ -56,13 +67,24 @@ current_request: ContextVar[Request] = ContextVar("current_request")
 OnRender = Callable[[bytes, bytes], None]
 
 
+class _Drawn(NamedTuple):
+    """A picture, who drew it, the seconds that decoding, drawing and encoding took, and in whose place it was drawn."""
+
+    picture: bytes
+    renderer: str
+    decode_s: float
+    draw_s: float
+    encode_s: float
+    instead_of: Optional[str] = None
+
+
 class RenderServer:
     """A server to embed: it installs no signal handler and no logging, and starts no process unless it is told to by `workers`.
 
     Args:
         port: 0 picks a free one; None takes GSP_NETWORK_PORT, else 5000.
         executor: runs `workers.render`; any `concurrent.futures.Executor`, which stays the caller's to shut down. None: `workers`
-            processes of the server's own or, where that setting is 0, a thread of its own.
+            processes of the server's own and, for Datoviz, `datoviz_workers` more or, where `workers` is 0, a thread of its own.
         on_render: called with each request's body and its picture, in the thread that serves it; what it raises is logged.
         settings: any other row of the settings table, by name; what is not given is taken from the environment.
     Attributes:
@@ -88,16 +110,14 @@ class RenderServer:
         self.on_render = on_render
         self.access = Access(self.settings)
         self.metrics = Metrics()
-        places = max(self.settings.workers, 1) + self.settings.places_waiting()
-        self.room = Room(self.settings.max_inflight_bytes, places)
+        self._pools = Pools(self.settings, self.default_renderer, executor)
+        self.room = Room(self.settings.max_inflight_bytes, self._pools.places())
         self._tls = tls_context(self.settings)
-        self._given = executor
-        self._own: Union[RenderThread, WorkerPool, None] = None
         self._http: Optional[HttpServer] = None
         self._accepting: Optional[threading.Thread] = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = self._cut_off = False
         self._waiting: set[threading.Event] = set()
 
     # -- life
@@ -121,14 +141,12 @@ class RenderServer:
                 daemon=True,
             )
             try:
-                if self._given is None:
-                    self._own = self._make_executor()
+                self._pools.start()
                 accepting.start()
             except BaseException as exc:
                 http.server_close()
-                if self._own is not None:
-                    self._own.shutdown(wait=False, cancel_futures=True)
-                    self._own.join(LAST_SECONDS)
+                self._pools.shutdown()
+                self._pools.join(LAST_SECONDS)
                 if isinstance(exc, RuntimeError):
                     raise ServerStartError(f"no thread to be had: {exc}") from exc
                 raise
@@ -139,16 +157,6 @@ class RenderServer:
                 self.settings.host,
             )
         return self
-
-    def _make_executor(self) -> Union[RenderThread, WorkerPool]:
-        if not self.settings.workers:
-            for name in self.settings.imports:
-                try:
-                    importlib.import_module(name)
-                except Exception as exc:  # somebody else's code
-                    raise ServerStartError(f"--import {name}: failed with {type(exc).__name__}: {exc}") from exc
-            return RenderThread()
-        return WorkerPool(self.settings.workers, self.settings, warm_up=f"{__package__}.rendering:warm_up")
 
     def close(self, timeout: Optional[float] = None) -> bool:
         """Stop: refuse new work, let requests under way finish, end every thread and worker. A second time does nothing.
@@ -169,16 +177,16 @@ class RenderServer:
             http.server_close()
             http.finish(deadline)
             with self._lock:
+                self._cut_off = True
                 for woken in self._waiting:  # these requests are answered 503, whatever their draw does
                     woken.set()
             if not http.abort():
                 left.append("a request that its hook or its client holds up")
         if self._accepting is not None:
             self._accepting.join()
-        if self._own is not None:
-            self._own.shutdown(wait=False, cancel_futures=True)
-            if not self._own.join(max(deadline - time.monotonic(), LAST_SECONDS)):
-                left.append("a picture that is still being drawn")
+        self._pools.shutdown()
+        if not self._pools.join(max(deadline - time.monotonic(), LAST_SECONDS)):
+            left.append("a picture that is still being drawn")
         if left:
             logger.warning("closed but for %s: its thread does not keep the program alive", " and ".join(left))
         return not left
@@ -191,8 +199,7 @@ class RenderServer:
 
     def warm_up(self) -> None:
         """Have the default renderer loaded now where this process draws; workers do so by themselves."""
-        if isinstance(self._own, RenderThread):
-            self._own.submit(backends.backend, self.default_renderer)
+        self._pools.warm_up()
 
     @property
     def port(self) -> int:
@@ -212,6 +219,11 @@ class RenderServer:
         return self._closed
 
     # -- answers
+
+    def check_room(self, head: Head) -> None:
+        """Refuse a scene for which there is no place, as far as its head tells, by ServerBusy."""
+        name = head.fields.get(RENDERER_HEADER) or self.default_renderer
+        self.room.check(RENDERER_ALIASES.get(name, name))
 
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included; sets `current_request` meanwhile."""
@@ -246,20 +258,24 @@ class RenderServer:
     def render(self, request: Request) -> Response:
         """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
         began = time.perf_counter()
-        picture, renderer, decoded, drawn, encoded = self._draw(request.body, request.headers.get(RENDERER_HEADER))
-        drawing = decoded + drawn + encoded
+        drawn = self._draw(request.body, request.headers.get(RENDERER_HEADER))
+        drawing = drawn.decode_s + drawn.draw_s + drawn.encode_s
         queued = max(time.perf_counter() - began - drawing, 0.0)
-        self.metrics.add("renders", label=renderer)
+        self.metrics.add("renders", label=drawn.renderer)
         self.metrics.observe("queue_seconds", queued)
         self.metrics.observe("render_seconds", drawing)
         if self.on_render is not None:
             try:
-                self.on_render(request.body, picture)
+                self.on_render(request.body, drawn.picture)
             except Exception:
                 logger.exception("request %s: on_render failed", request.id)
-        phases = {"queue": queued, "decode": decoded, "draw": drawn, "encode": encoded}
+        phases = {"queue": queued, "decode": drawn.decode_s, "draw": drawn.draw_s, "encode": drawn.encode_s}
         timing = ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in phases.items())
-        return Response(200, {"Content-Type": "image/png", "Server-Timing": timing}, picture)
+        headers = {"Content-Type": "image/png", "Server-Timing": timing, RENDERER_HEADER: drawn.renderer}
+        if drawn.instead_of is not None:
+            self.metrics.add("fallbacks")
+            headers[FALLBACK_HEADER] = drawn.renderer
+        return Response(200, headers, drawn.picture)
 
     def draw(self, body: bytes, header_renderer: Optional[str] = None) -> bytes:
         """Draw a scene in the executor and wait for the picture.
@@ -268,39 +284,100 @@ class RenderServer:
             GspNetworkError: whatever `render_payload` raises; ServerBusy when the server closes meanwhile or the draw has not
                 begun within the setting queue_timeout; RenderTimeout when it has not ended in time; WorkerCrashed.
         """
-        return bytes(self._draw(body, header_renderer)[0])
+        return bytes(self._draw(body, header_renderer).picture)
 
-    def _draw(self, body: bytes, header_renderer: Optional[str]) -> tuple[Any, ...]:
-        executor = self._given or self._own
-        if executor is None:
-            raise ServerBusy("this server has not been started")
-        future: Future[tuple[Any, ...]] = executor.submit(
-            render, body, header_renderer, self.default_renderer, self._limits
-        )
+    def _draw(self, body: bytes, header_renderer: Optional[str]) -> _Drawn:
+        """Have a scene drawn by the renderer that it is for, which without a header is known only once a worker has looked."""
+        if header_renderer is not None:
+            renderer = check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
+            return self._draw_by(renderer, body, header_renderer)
+        try:
+            try:
+                return self._draw_by(self.default_renderer, body, None)
+            except RendererUnavailable:
+                if self._pools.only(self.default_renderer) in (None, MATPLOTLIB):
+                    raise
+            return self._draw_by(MATPLOTLIB, body, None)  # which the body may name
+        except OtherRenderer as exc:
+            renderer = exc.renderer
+        return self._draw_by(renderer, body, None)
+
+    def _draw_by(self, renderer: str, body: bytes, header_renderer: Optional[str]) -> _Drawn:
+        """Have it drawn by that renderer or, where the setting fallback says so and that one dies over it, by Matplotlib."""
+        try:
+            return self._draw_in(renderer, body, header_renderer)
+        except (WorkerCrashed, ServerBusy) as exc:
+            died = isinstance(exc, WorkerCrashed) or self._pools.is_broken(renderer)
+            if not died or renderer != DATOVIZ or self.settings.fallback != MATPLOTLIB:
+                raise
+            logger.warning("request %s: %s; %s draws it", request_id.get(), exc, MATPLOTLIB)
+        return self._draw_in(MATPLOTLIB, body, header_renderer, renderer)
+
+    def _draw_in(
+        self, renderer: str, body: bytes, header_renderer: Optional[str], instead_of: Optional[str] = None
+    ) -> _Drawn:
+        """Have it drawn in that renderer's executor, also in place of another; OtherRenderer where it is for none of them."""
+        with self.room.for_turn(renderer):
+            executor = self._executor(renderer)
+            only = self._pools.only(renderer)
+            more = () if only is None else (only, instead_of)
+            future: Future[tuple[Any, ...]] = executor.submit(
+                render, body, header_renderer, self.default_renderer, self._limits, *more
+            )
+            try:
+                with self._woken_by(future) as woken:
+                    if woken.wait(self.settings.queue_timeout):
+                        pass
+                    elif future.cancel():
+                        seconds = self.settings.queue_timeout
+                        raise ServerBusy(f"no turn within {seconds} s (setting queue_timeout)", "queue_timeout")
+                    else:  # it has begun, nobody knows when: a pool of ours does, and ends it in time
+                        pooled = isinstance(executor, WorkerPool)
+                        woken.wait(self.settings.render_timeout + (POOL_SECONDS if pooled else 0.0))
+                if future.done():
+                    picture, drawn_by, decoded, drawn, encoded = future.result()
+                    return _Drawn(picture, only or drawn_by, decoded, drawn, encoded, instead_of)
+                future.cancel()
+                if self.closing:
+                    raise ServerBusy(SHUTTING_DOWN)
+                raise late(self.settings.render_timeout)
+            except concurrent.futures.CancelledError:
+                raise ServerBusy(SHUTTING_DOWN) from None
+            finally:
+                del future  # it holds its error, whose traceback holds this frame: a ring that keeps the body in memory
+
+    def _executor(self, renderer: str) -> Executor:
+        """Where that renderer draws; waits while Datoviz is looked at for the first time."""
+        future = self._pools.executor(renderer)
+        try:
+            with self._woken_by(future) as woken:
+                woken.wait(self.settings.queue_timeout)
+            if future.done():
+                return future.result()
+            if self.closing:
+                raise ServerBusy(SHUTTING_DOWN)
+            seconds = self.settings.queue_timeout
+            raise ServerBusy(
+                f"{renderer} is still looked at, after {seconds} s (setting queue_timeout)", "queue_timeout"
+            )
+        finally:
+            del future  # as above
+
+    @contextlib.contextmanager
+    def _woken_by(self, future: Future[Any]) -> Iterator[threading.Event]:
+        """An event that comes with a future's end, or when this server gives up who still waits."""
         woken = threading.Event()
         future.add_done_callback(lambda _: woken.set())
         with self._lock:
             self._waiting.add(woken)
+            if self._cut_off:
+                woken.set()
+        del future
         try:
-            if woken.wait(self.settings.queue_timeout):
-                pass
-            elif future.cancel():
-                seconds = self.settings.queue_timeout
-                raise ServerBusy(f"no turn within {seconds} s (setting queue_timeout)", "queue_timeout")
-            else:  # it has begun, nobody knows when: a pool of ours does, and ends it in time
-                woken.wait(self.settings.render_timeout + (POOL_SECONDS if isinstance(executor, WorkerPool) else 0.0))
-            if future.done():
-                return future.result()
-            future.cancel()
-            if self.closing:
-                raise ServerBusy("the server is shutting down")
-            raise late(self.settings.render_timeout)
-        except concurrent.futures.CancelledError:
-            raise ServerBusy("the server is shutting down") from None
+            yield woken
         finally:
             with self._lock:
                 self._waiting.discard(woken)
-            del future  # it holds its error, whose traceback holds this frame: a ring that keeps the body in memory
 
     # -- what it tells of itself
 
@@ -337,10 +414,8 @@ class RenderServer:
         access_log.log(level, "%s", line, extra={"access": facts})
 
     def workers(self) -> dict[str, Any]:
-        """Worker processes by state, and how many were replaced, by reason; empty where this process draws."""
-        if not isinstance(self._own, WorkerPool):
-            return {}
-        return {**self._own.state(), "restarts": dict(self._own.restarts)}
+        """Worker processes by state, and how many were replaced, by reason; empty where there are none."""
+        return self._pools.workers()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -350,15 +425,7 @@ class RenderServer:
 
     def health(self) -> dict[str, Any]:
         """What GET /health answers to who may know."""
-        renderers = {}
-        for name in RENDERER_NAMES:
-            reason = backends.why_not(name)
-            renderers[name] = (
-                {"available": False, "reason": reason}
-                if reason
-                else {"available": True, "version": backends.version(name)}
-            )
-        broken = isinstance(self._own, WorkerPool) and self._own.broken
+        broken = any(map(self._pools.is_broken, {MATPLOTLIB, self.default_renderer}))
         return {
             "status": "no workers" if broken else "ok",
             "server": "gsp_network",
@@ -366,7 +433,7 @@ class RenderServer:
             "protocol": PROTOCOL,
             "pid": os.getpid(),
             "default_renderer": self.default_renderer,
-            "renderers": renderers,
+            "renderers": {name: self._pools.health(name) for name in RENDERER_NAMES},
             "uptime_s": round(time.monotonic() - self._started, 3),
             "counts": self.counts,
             "workers": self.workers(),
@@ -375,14 +442,20 @@ class RenderServer:
     def _metrics_text(self) -> str:
         workers = self.workers()
         restarts = workers.pop("restarts", {})
+        datoviz_workers = self._pools.workers(DATOVIZ)
+        datoviz_restarts = datoviz_workers.pop("restarts", {})
         gauges = {
             "workers": ("state", "Worker processes, by state.", workers),
+            "datoviz_workers": ("state", "Those of them that draw with Datoviz, by state.", datoviz_workers),
             "connections": ("", "Connections that are open.", {"": self._http.connections if self._http else 0}),
             "inflight_bytes": ("", "Bytes of bodies of requests under way.", {"": self.room.bytes}),
             "renders_under_way": ("", "Renders that run or wait.", {"": self.room.renders}),
             "uptime_seconds": ("", "Time since the server was made.", {"": round(time.monotonic() - self._started, 3)}),
         }
-        counters = {"worker_restarts": ("reason", "Workers that were replaced, by reason.", restarts)}
+        counters = {
+            "worker_restarts": ("reason", "Workers that were replaced, by reason.", restarts),
+            "datoviz_worker_restarts": ("reason", "Those of them that drew with Datoviz, by reason.", datoviz_restarts),
+        }
         return self.metrics.text(gauges, counters)
 
 
@@ -461,11 +534,18 @@ def _listen(server: RenderServer) -> HttpServer:
         ) from exc
 
 
+def _in_words(facts: dict[str, Any]) -> str:
+    """What /health tells of a renderer, for a person."""
+    if not facts["available"]:
+        return str(facts["reason"])
+    return f"{facts['version']} on {facts['device']}" if "device" in facts else str(facts["version"])
+
+
 def _page(server: RenderServer) -> str:
     """GET /: what this is, how to use it, how it does."""
     health = server.health()
     renderers = "".join(
-        f"<li><b>{html.escape(name)}</b>: {html.escape(facts.get('version') or facts['reason'])}</li>"
+        f"<li><b>{html.escape(name)}</b>: {html.escape(_in_words(facts))}</li>"
         for name, facts in health["renderers"].items()
     )
     counts = ", ".join(f"{number} {html.escape(name)}" for name, number in health["counts"].items())

@@ -192,11 +192,12 @@ def server_command(*options: str, module: str = "gsp_network.server") -> list[st
 
 
 def server_environ(**environ: str) -> dict[str, str]:
-    """This process's environment without what it tells servers, and with `environ`."""
+    """This process's environment without what it tells servers, and with `environ`; no Datoviz but for who asks for it."""
     told = ("GSP_NETWORK_", "GSP_REMOTE_RENDERER")
     return {
         **{name: text for name, text in os.environ.items() if not name.startswith(told)},
         "PYTHONPATH": str(ROOT),
+        "GSP_NETWORK_DATOVIZ_WORKERS": "0",  # a look at it, which GET /health takes, is a process more
         **environ,
     }
 

@@ -149,8 +149,8 @@ def draw(*visuals: Any, limits: Optional[Limits] = None, **scene: Any) -> np.nda
 
 @contextlib.contextmanager
 def run_server(**settings: Any) -> Iterator[RenderServer]:
-    """A real server on a free port of 127.0.0.1, in this process."""
-    server = RenderServer(port=0, **settings)
+    """A real server on a free port of 127.0.0.1, in this process; with workers for Datoviz where it is told so."""
+    server = RenderServer(port=0, **{"datoviz_workers": 0, **settings})
     try:
         yield server.start()
     finally:

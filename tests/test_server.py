@@ -470,7 +470,7 @@ class TestLife(unittest.TestCase):
         """GSP_REMOTE_RENDERER names the renderer of requests that name none, settled when the server is made."""
         with mock.patch.dict(os.environ, {"GSP_REMOTE_RENDERER": "datoviz"}):
             server = RenderServer(port=0)
-        with server:
+        with self.assertLogs("gsp_network", "WARNING"), server:
             self.assertEqual(
                 json.loads(ask(server, "POST", "/render", body_of(renderer=None))[2])["type"], "renderer_unavailable"
             )

@@ -87,7 +87,7 @@ class TestDrawing(unittest.TestCase):
         """A refusal in a worker reaches the client with status, type, place and limit, as from the process itself."""
         good = body_of(points((0, 0, 0)))
         with run_server() as alone, run_server(workers=1) as server:
-            for body in (b"{", b"{}", changed(good, "canvas", "width", value=9000), body_of(renderer="datoviz")):
+            for body in (b"{", b"{}", changed(good, "canvas", "width", value=9000)):
                 found = []
                 for one in (alone, server):
                     status, _, answer = ask(one, "POST", "/render", body, X_Request_Id="same")
@@ -105,7 +105,7 @@ class TestDrawing(unittest.TestCase):
 
             def kill() -> None:
                 while not done.wait(0.15):
-                    for pid in server._own.pids()[:1]:  # type: ignore[union-attr]
+                    for pid in server._pools._executors["matplotlib"].pids()[:1]:  # type: ignore[union-attr]
                         os.kill(pid, signal.SIGKILL)
                         killed.append(pid)
 

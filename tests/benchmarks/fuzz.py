@@ -1,6 +1,7 @@
 """Whether any body at all makes the server fail: thousands of mutated requests to a real server process.
 
-    python -m tests.benchmarks.fuzz [--count 20000] [--seed 0] [--workers 2] [--math-text] [--keep DIR] [--only N]
+    python -m tests.benchmarks.fuzz [--count 20000] [--seed 0] [--workers 2] [--renderer datoviz] [--math-text]
+                                    [--keep DIR] [--only N]
 
 The payloads are the golden requests, where GSP_SHARED or ../shared has them, and the scenes of tests/scenes.py, changed at one
 to four places: structure, numbers, names, texts, the contents and counts of buffers, sizes, the lengths of lists, chains,
@@ -58,8 +59,8 @@ class Base(NamedTuple):
     text: str
 
 
-def bases() -> list[Base]:
-    """The documents, on small canvases and with uuids that are the same in every run."""
+def bases(renderer: str = "matplotlib") -> list[Base]:
+    """The documents, for that renderer, on small canvases and with uuids that are the same in every run."""
     rng = np.random.default_rng(0)
 
     def places(n: int) -> Any:
@@ -81,7 +82,10 @@ def bases() -> list[Base]:
         body = golden.read_text()
         if len(body) <= SMALL_BODY:
             made.append(Base(golden.stem, json.dumps(_shrunk(json.loads(body)))))
-    return [Base(base.name, _named_anew(base.text)) for base in made]
+    named = f'"renderer_name":"{renderer}"'
+    return [
+        Base(base.name, re.sub(r'"renderer_name": ?"[a-z]*"', named, _named_anew(base.text), count=1)) for base in made
+    ]
 
 
 def _shrunk(document: Document) -> Document:
@@ -660,13 +664,18 @@ class Fuzz:
 
     Args:
         keep: where to save what is found.
+        renderer: who draws.
     """
 
-    def __init__(self, server: ServerProcess, seed: int, folder: str, keep: pathlib.Path) -> None:
+    def __init__(
+        self, server: ServerProcess, seed: int, folder: str, keep: pathlib.Path, renderer: str = "matplotlib"
+    ) -> None:
         self.server, self.seed, self.folder, self.keep = server, seed, folder, keep
-        self.known = bases()
-        self.good = body_of(*one_of_each(), canvas=Canvas(61, 41))
-        self.picture = render_payload(self.good)
+        self.known = bases(renderer)
+        self.good = body_of(*one_of_each(), canvas=Canvas(61, 41), renderer=renderer)
+        self.picture = server.post(self.good).body  # with Matplotlib, also what is drawn in this process
+        if renderer == "matplotlib" and self.picture != render_payload(self.good):
+            raise SystemExit("the server's first picture is not right")
         self.lock = threading.Lock()
         self.stop = threading.Event()
         self.statuses: Counter[str] = Counter()
@@ -811,6 +820,7 @@ def main(argv: Optional[list[str]] = None) -> int:
     parser.add_argument("--count", type=int, default=20_000, help="how many payloads")
     parser.add_argument("--seed", type=int, default=0, help="makes the payloads")
     parser.add_argument("--workers", type=int, default=2, help="worker processes of the server")
+    parser.add_argument("--renderer", default="matplotlib", help="who draws (default matplotlib)")
     parser.add_argument("--seconds", type=float, default=1200.0, help="no payload is posted after so long")
     parser.add_argument("--math-text", action="store_true", help="have the server draw formulas")
     parser.add_argument("--keep", help="folder for what is found (default: a new temporary one)")
@@ -824,8 +834,10 @@ def main(argv: Optional[list[str]] = None) -> int:
         options = ["--workers", str(arguments.workers), "--log-level", "warning", "--allow-load", str(folder)]
         options += ["--render-timeout", str(RENDER_SECONDS), "--worker-memory-bytes", str(2**31)]
         options += ["--math-text"] if arguments.math_text else []
+        if arguments.renderer == "datoviz":
+            options += ["--datoviz-workers", str(arguments.workers)]
         with contextlib.closing(ServerProcess(*options)) as server:
-            fuzz = Fuzz(server, arguments.seed, str(folder), keep)
+            fuzz = Fuzz(server, arguments.seed, str(folder), keep, arguments.renderer)
             timer = threading.Timer(arguments.seconds, fuzz.stop.set)
             timer.daemon = True
             timer.start()
