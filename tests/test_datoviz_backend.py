@@ -368,6 +368,25 @@ class TestDevice(unittest.TestCase):
         self.assertLessEqual(int(count), 2 * 7)  # two canvases; four lines, discs, further triangles, a picture
         self.assertEqual((layouts, spent), ("3", "False"))  # the third is a first small one
 
+    def test_only_what_changed_is_sent(self) -> None:
+        """Of a visual that is drawn again Datoviz is given only the arrays that have changed, whatever else the frame holds."""
+        code = (
+            "from unittest import mock\nfrom gsp_network.backends import datoviz_backend, datoviz_frames\n"
+            "from tests.scenes import *\nimport numpy as np\ndatoviz_backend.use_memory()\n"
+            "names = ['point_position', 'point_color', 'point_size', 'basic_position', 'texture_data']\n"
+            "sent = {name: mock.Mock(wraps=getattr(datoviz_frames.dvz, name)) for name in names}\n"
+            "for name in names: setattr(datoviz_frames.dvz, name, sent[name])\n"
+            "visual, label = points(*np.random.default_rng(0).uniform(-1, 1, (600, 3)), width=0.0), text('still')\n"
+            "line = segment((-1, 0, 0), (1, 0.5, 0))\n"
+            "def frame(canvas=Canvas(64, 48)):\n"
+            "    draw(visual, line, label, canvas=canvas, renderer='datoviz')\n"
+            "    print(*(one.call_count for one in sent.values()))\n"
+            "frame(); frame(); visual.set_face_colors(rgba(BLUE, 600)); frame()\n"
+            "visual.set_positions(visual.get_positions().to_numpy() * 0.9); frame()"
+        )
+        lines = self.run_code(code).stdout.splitlines()
+        self.assertEqual(lines, ["1 1 1 1 0", "1 1 1 1 0", "1 2 1 1 0", "2 2 1 1 0"])
+
     def test_canvas_beyond_the_device(self) -> None:
         """A canvas that the GPU cannot hold is refused beforehand, with Vulkan's name of the limit."""
         limits = Limits(max_canvas_side=10**6, max_canvas_pixels=10**9)

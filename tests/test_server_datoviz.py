@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import http.client
 import json
 import os
@@ -286,6 +287,18 @@ class TestDatoviz(unittest.TestCase):
             answer = ask(server, "POST", "/render", large)
             self.assertEqual((answer[0], json.loads(answer[2])["type"]), (422, "scene_too_large"))
         self.assertTrue(facts["available"] and facts["device"] and facts["driver"], facts)
+
+    def test_by_file(self) -> None:
+        """Where the in-memory server does not work, every picture comes by a file from a process of its own."""
+        steps = dataclasses.replace(pools.STEPS, draw_in_memory="tests.stand_in:draws_not")
+        with mock.patch.object(pools, "STEPS", steps), run_server(workers=1, datoviz_workers=1) as server:
+            for number in range(3):
+                status, _, picture = ask(server, "POST", "/render", disc_at(number))
+                self.assertEqual(status, 200, picture)
+                self.assertEqual(array_of(picture)[30, 10 + number].tolist(), list(RED))
+            facts = server.health()["renderers"]["datoviz"]
+        self.assertEqual(facts["frames"], "by file")
+        self.assertGreaterEqual(facts["workers"]["restarts"]["recycled"], 2)
 
     @needs_proc
     def test_three_hundred_frames_with_crashes(self) -> None:
