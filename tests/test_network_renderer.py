@@ -117,6 +117,20 @@ class RendererCase(unittest.TestCase):
 
 
 class Rendering(RendererCase):
+    def test_in_three_steps(self) -> None:
+        """What `render` does in one can be done in three: encode, which tells on_frame, request, and display."""
+        canvas = Canvas(30, 20)
+        renderer, scene = self.connect(self.serve(), canvas), scene_of(canvas, point(RED))
+        told: list[bytes] = []
+        renderer.on_frame.subscribe(told.append)
+        body = renderer.encode(*scene)
+        picture = renderer.request(body)
+        self.assertIsNone(renderer._repr_png_())
+        renderer.display(picture)
+        self.assertEqual((renderer._repr_png_(), told), (picture, [body]))
+        self.assertEqual(renderer.render(*scene), picture)
+        self.assertEqual(told, [body, body])
+
     def test_picture(self) -> None:
         """`render` returns a PNG of the canvas's exact size, with a red point that is red at its centre."""
         server = self.serve()

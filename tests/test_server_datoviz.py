@@ -205,7 +205,7 @@ class TestFallback(StandInCase):
                         for _ in range(2):
                             self.assertEqual(tuple(array_of(renderer.render([], [], [], []))[5, 5]), WHITE)
             told = [record.getMessage() for record in logs.records]
-            self.assertEqual(told, [f"{server.url}: 'matplotlib' drew, since datoviz died over it"])
+            self.assertEqual(told, [f"{server.url}: 'matplotlib' drew, since datoviz could not"])
             self.check_drawn(ask(server, "POST", "/render", empty("datoviz")), DATOVIZ)
             metrics = ask(server, "GET", "/metrics")[2].decode()
             self.assertIn("gsp_network_fallbacks_total 4\n", metrics)

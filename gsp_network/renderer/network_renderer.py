@@ -6,11 +6,12 @@ import io
 import logging
 import math
 import os
-from typing import TYPE_CHECKING, Any, Literal, Optional, Sequence, TypedDict
+from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Sequence, TypedDict
 
 from ..codec import build_payload, encode_scene
 from ..errors import GspNetworkError
 from ..scene.contracts import RendererBase
+from ..scene.events import Event
 from ..settings import FALLBACK_HEADER, RENDERER_HEADER, check_renderer_name, environment_renderer_name
 from ..transport import RETRIES, PathLike, Transport, environment_token, picture_of
 
@@ -49,6 +50,8 @@ class NetworkRenderer(RendererBase):
             GSP_NETWORK_TOKEN, else no token. Over http to another machine it travels readable.
         cafile: PEM file with the certificates to trust for https in place of the system's, such as the server's own.
         retries: how often a request is sent again while the server is busy (503) or not there; 0 for never.
+    Attributes:
+        on_frame: an Event that is dispatched with the body of each frame's request, in the order of the frames.
     Raises:
         InvalidScene: a canvas, URL, renderer name, timeout, token, cafile or number of retries that is none.
     """
@@ -76,6 +79,7 @@ class NetworkRenderer(RendererBase):
             cafile=cafile,
             retries=retries,
         )
+        self.on_frame: Event[Callable[[bytes], None]] = Event()
         self._picture: Optional[bytes] = None
         self._figure: Optional[Figure] = None
         self._image: Optional[AxesImage] = None
@@ -112,26 +116,55 @@ class NetworkRenderer(RendererBase):
             ServerError: the server refused; the error holds its reason.
             GspNetworkError: the renderer is closed.
         """
-        if self._closed:
-            raise GspNetworkError("this NetworkRenderer is closed; make a new one")
+        picture = self.request(self.encode(viewports, visuals, model_matrices, cameras))
+        self.display(picture)
+        return picture
+
+    def encode(
+        self, viewports: Sequence[Any], visuals: Sequence[Any], model_matrices: Sequence[Any], cameras: Sequence[Any]
+    ) -> bytes:
+        """The first part of `render`: the body of the request for a frame; `on_frame` is told.
+
+        Raises:
+            InvalidScene: the lists do not make a scene.
+            GspNetworkError: the renderer is closed.
+        """
+        self._check_open()
         body = encode_scene(self._canvas, viewports, visuals, model_matrices, cameras, self._renderer_name)
+        self.on_frame.dispatch(body)
+        return body
+
+    def request(self, body: bytes) -> bytes:
+        """The second part of `render`: the picture of a frame; threads may call it at the same time.
+
+        Raises:
+            ServerUnreachable, DeadlineExceeded, BadResponse, ServerError, GspNetworkError: see `render`.
+        """
+        self._check_open()
         headers = {"Content-Type": "application/json", "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
         answer = self._transport.post("/render", body, headers)
-        self._picture = picture_of(answer, self._transport.base_url)
+        picture = picture_of(answer, self._transport.base_url)
         if FALLBACK_HEADER in answer.headers and not self._told_fallback:
             self._told_fallback = True  # once: with this scene it will be so for every frame
             drawn_by, asked = str(answer.headers[FALLBACK_HEADER])[:40], self._renderer_name
-            logger.warning("%s: %r drew, since %s died over it", self._transport.base_url, drawn_by, asked)
+            logger.warning("%s: %r drew, since %s could not", self._transport.base_url, drawn_by, asked)
+        return picture
+
+    def display(self, picture: bytes) -> None:
+        """The third part of `render`: make it the last picture, which the figure shows where there is one; main thread alone."""
+        self._picture = picture
         if self._figure is not None:
             self._update(self._figure)
-        return self._picture
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise GspNetworkError("this NetworkRenderer is closed; make a new one")
 
     def get_mpl_figure(self) -> Figure:
         """The pyplot figure that shows the pictures: of the canvas's size at its dpi, one borderless axes; made on first call."""
         from matplotlib import pyplot
 
-        if self._closed:
-            raise GspNetworkError("this NetworkRenderer is closed; make a new one")
+        self._check_open()
         if self._figure is not None and not pyplot.fignum_exists(self._figure.number):
             self._figure = self._image = None  # its window was closed
         if self._figure is None:
