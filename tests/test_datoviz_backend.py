@@ -201,6 +201,17 @@ class TestLines(Drawn, others.TestLines):
         crossing = path([(-0.5, -0.5, 0), (0.5, 0.5, 0), (-0.5, 0.5, 0), (0.5, -0.5, 0)], 12.0, (0, 0, 255, 128))
         self.assert_color(draw(crossing), 50, 50, (127, 127, 255))
 
+    def test_noisy_signal(self) -> None:
+        """A line that turns back sharply at every vertex keeps its width: no piece gets thinner, none reaches farther."""
+        rng = np.random.default_rng(0)
+        places = np.column_stack([np.linspace(-0.98, 0.98, 200), rng.uniform(-0.9, 0.9, 200), np.zeros(200)])
+        for width, style in ((1.0, "ROUND"), (3.0, "ROUND"), (3.0, "MITER"), (3.0, "BEVEL")):
+            signal = path(places, width, cap="ROUND", join=style)
+            mine, other = (one(signal, canvas=Canvas(400, 200, 96.0)).astype(int) for one in (draw, others.draw))
+            with self.subTest(width=width, style=style):
+                self.assertLess((np.abs(mine - other).max(axis=2) > 100).sum(), 10 if style == "ROUND" else 120)
+                self.assertAlmostEqual((255 - mine).sum() / (255 - other).sum(), 1.0, delta=0.02)
+
     def test_lines_are_cut_where_nobody_sees(self) -> None:
         """A line from far outside to far outside looks like the same line cut a little beyond the canvas."""
         far = path([(-3e5, -2e5, 0), (3e5, 2e5, 0), (3e5, -9e5, 0)], 9.0)
@@ -231,12 +242,51 @@ class TestImage(Drawn, others.TestImage):
         rng = np.random.default_rng(1)
         texels = rng.integers(0, 256, (400, 400, 4))
         texels[..., 3] = 255
-        extent = (-1003.0, 997.0, -1001.0, 999.0)
-        np.testing.assert_array_equal(draw(image(texels, extent)), others.draw(image(texels, extent)))
+        for zoom in (1e3, 1e7):
+            extent = (-1.003 * zoom, 0.997 * zoom, -1.001 * zoom, 0.999 * zoom)
+            np.testing.assert_array_equal(draw(image(texels, extent)), others.draw(image(texels, extent)))
 
 
 class TestKept(Drawn, others.TestKept):
     test_rc_params_do_not_show = None  # they are this process's
+
+    def test_frame_that_failed(self) -> None:
+        """After a frame that failed half-way nothing of it shows, and the process says that it should be replaced."""
+        code = (
+            "from unittest import mock\nfrom gsp_network.backends import backend, datoviz_backend, datoviz_frames, spent\n"
+            "from tests.scenes import *\nimport numpy as np\ndatoviz_backend.use_memory()\n"
+            "for red, (name, after) in enumerate((('panel_visual', 1), ('basic_color', 0), ('basic_color', 1))):\n"
+            "    scene = [points((0, 0, 0), face=(red, 9, 9)), segment((-1, 0, 0), (1, 0, 0), color=(red, 0, 255))]\n"
+            "    real, calls = getattr(datoviz_frames.dvz, name), iter([True] * after + [False] * 99)\n"
+            "    def fail(*arguments):\n"
+            "        if not next(calls): raise MemoryError\n"
+            "        return real(*arguments)\n"
+            "    with mock.patch.object(datoviz_frames.dvz, name, fail):\n"
+            "        try: draw(*scene, renderer='datoviz')\n"
+            "        except MemoryError: print('failed', spent())\n"
+            "    print((draw(renderer='datoviz') == 255).all(), draw(*scene, renderer='datoviz')[50, 50].tolist())"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        expected = "".join(f"failed True\nTrue [{red}, 0, 255]\n" for red in range(3))
+        self.assertEqual(done.stdout, expected, done.stderr)
+
+    def test_texture_that_its_owner_changes(self) -> None:
+        """A texture whose memory was written to since the last frame is drawn as it is now."""
+        code = (
+            "from gsp_network.backends import datoviz_backend\nfrom gsp_network.codec import Scene\n"
+            "from gsp_network.rendering import draw_scene\nfrom gsp_network.settings import Limits\n"
+            "from tests.scenes import *\nimport numpy as np\ndatoviz_backend.use_memory()\n"
+            "texels = np.full((4, 4, 4), 255, np.uint8)\n"
+            "picture = Image(Texture(texels, 4, 4), np.zeros((1, 3)), [-1, 1, -1, 1], ImageInterpolation.NEAREST)\n"
+            "memory = picture.get_texture().get_data().to_numpy()\n"
+            "eye = Buffer.identity()\n"
+            "scene = Scene(Canvas(8, 8), (Viewport(0, 0, 8, 8),), (picture,), (eye,), (Camera(),), 'datoviz')\n"
+            "for red in (255, 7):\n"
+            "    texels[..., 0] = red\n"
+            "    print(draw_scene(scene, Limits())[4, 4, 0] == memory[0, 0])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        self.assertEqual(done.stdout, "True\nTrue\n", done.stderr)
 
     def test_frames_change_as_a_whole(self) -> None:
         """However scenes on one canvas follow each other, each picture is what a fresh process would draw."""
@@ -412,7 +462,8 @@ class TestDevice(unittest.TestCase):
 
         small = Device(limits={"maxImageDimension2D": 4096, "memoryHeapSize": 2**20})
         with mock.patch.object(datoviz_backend, "find_device", return_value=small):
-            drawer = datoviz_backend.DatovizBackend(mock.Mock)
+            with mock.patch.object(datoviz_backend, "_way", mock.Mock):
+                drawer = datoviz_backend.DatovizBackend()
         count = 5000
         half = rgba((255, 0, 0, 128), count)
         scene = decode_scene(body_of(Points(np.zeros((count, 3)), np.full(count, 9.0), half, half, np.ones(count))))

@@ -35,33 +35,36 @@ from .base import (
 )
 from .datoviz_device import find_device
 from .datoviz_frames import Discs, Dots, FileFrames, Frames, MemoryFrames, Part, Picture, Triangles, What
-from .tessellation import Mesh, club, join, shapes, square, strokes
+from .tessellation import FLATNESS, Mesh, club, disc_corners, join, shapes, square, strokes
 
 Array = Any
 
 MANY_DISCS = 512  # from here on opaque discs are Datoviz's own: rougher at the edge, a tenth of the work
 ROUGH = 0.25  # px that the outline of one of many discs may be off
-LARGEST_DISC = 64.0  # px; every Vulkan device draws points of this size (pointSizeRange)
+MOST_CORNERS = 2_000_000  # of all discs of a visual; beyond that their outlines get rougher
+LARGEST_DISC = 60.0  # px; devices that draw large points at all draw them as large as that (Vulkan: pointSizeRange)
 KEPT_TEXTS, KEPT_TEXT_BYTES = 64, 2**26
 MOST_VISUALS = 128  # beyond that, triangles that follow each other share one: each visual takes 2 MB
+DEEPEST = 1e6  # px of an image beyond which Datoviz's float32 puts texels in wrong places
 MARGIN = 2.0  # px
+HEAP = "memoryHeapSize"
 
 
 class DatovizBackend(Backend):
     """Draws with Datoviz; safe to call from several threads, one frame at a time.
 
-    Args:
-        make_frames: how frames leave Datoviz; None for what `use_memory` or `use_files` has said, else by file.
+    Frames leave Datoviz as `use_memory` or `use_files` has said, else by file.
+
     Raises:
         RendererUnavailable: there is no GPU to draw with.
     """
 
-    def __init__(self, make_frames: Optional[Callable[[], Frames]] = None) -> None:
+    def __init__(self) -> None:
         device = find_device()
         if device.reason:
             raise RendererUnavailable(f"datoviz: {device.reason}")
         self._limits = device.limits
-        self._frames = (make_frames or _way)()
+        self._frames = _way()
         self._texts: OrderedDict[Any, Optional[Picture]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -77,27 +80,29 @@ class DatovizBackend(Backend):
             _check_device(f"canvas.{name}", side, most, "px", "maxImageDimension2D")
         with self._lock:
             parts: list[Part] = []
+            taken = 0
             for drawing in drawings:
                 rectangle = _inside(drawing.viewport, width, height)
-                if rectangle is not None:
-                    made = DRAW[drawing.kind](drawing, Surroundings(self, canvas, rectangle, math_text))
-                    parts += [Part((drawing.key, number), rectangle, what) for number, what in enumerate(made)]
-            parts = _fewer(parts)
-            self._check_parts(parts)
-            picture: np.ndarray[Any, Any] = self._frames.draw(width, height, parts)
-            self.spent = self._frames.spent
+                if rectangle is None:
+                    continue
+                made = DRAW[drawing.kind](drawing, Surroundings(self, canvas, rectangle, math_text))
+                parts += [Part((drawing.key, number), rectangle, what) for number, what in enumerate(made)]
+                taken += sum(map(self._checked_bytes, made))
+                # On its way to the GPU everything is there twice.
+                _check_device(drawing.where, 2 * taken, self._limits["memoryHeapSize"], "bytes for the GPU", HEAP)
+            try:
+                picture: np.ndarray[Any, Any] = self._frames.draw(width, height, _fewer(parts))
+            finally:
+                self.spent = self._frames.spent
         return picture
 
-    def _check_parts(self, parts: Sequence[Part]) -> None:
-        taken = 0
-        for part in parts:
-            arrays = part.what.mesh if isinstance(part.what, Triangles) else part.what
-            taken += sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
-            if isinstance(part.what, Picture):
-                most, texels = self._limits["maxImageDimension2D"], max(part.what.texels.shape)
-                _check_device("data", texels, most, "texels of an image in a row", "maxImageDimension2D")
-        # On its way to the GPU everything is there twice.
-        _check_device("data", 2 * taken, self._limits["memoryHeapSize"], "bytes for the GPU", "memoryHeapSize")
+    def _checked_bytes(self, what: What) -> int:
+        """What it takes on the GPU."""
+        if isinstance(what, Picture):
+            most, texels = self._limits["maxImageDimension2D"], max(what.texels.shape)
+            _check_device("data", texels, most, "texels of an image in a row", "maxImageDimension2D")
+        arrays = what.mesh if isinstance(what, Triangles) else what
+        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
     def text(self, drawing: Drawing, canvas: Canvas, math_text: bool) -> Optional[Picture]:
         """The strings of a drawing as a picture, kept while they do not change; None where nothing of them is seen."""
@@ -200,10 +205,11 @@ def _on_sheet(draw: str, drawing: Drawing, canvas: Canvas, math_text: bool = Fal
     """What the other backend draws of it, as a picture; None where nothing of it is seen."""
     from . import matplotlib_backend
 
-    sheet = matplotlib_backend.Sheet(canvas.get_width(), canvas.get_height(), canvas.get_dpi())
-    sheet.math_text = math_text
-    sheet.pixels[:] = 0
-    getattr(matplotlib_backend, draw)(drawing, [], sheet)
+    with matplotlib_backend.drawing_lock:
+        sheet = matplotlib_backend.Sheet(canvas.get_width(), canvas.get_height(), canvas.get_dpi())
+        sheet.math_text = math_text
+        sheet.pixels[:] = 0
+        getattr(matplotlib_backend, draw)(drawing, [], sheet)
     inked = sheet.pixels[..., 3] > 0
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not len(rows):
@@ -248,7 +254,7 @@ def _draw_shapes(kind: MarkerShape, drawing: Drawing, around: Surroundings) -> l
     if kind is MarkerShape.disc:
         if len(centers) >= MANY_DISCS:
             return _draw_many_discs(centers, sizes, faces, edges, widths, around)
-        return _triangles(shapes(None, centers, sizes, faces, edges, widths))
+        return _discs(centers, sizes, faces, edges, widths, FLATNESS)
     if kind is MarkerShape.square:
         # Agg snaps to whole pixels what has only level and upright sides.
         height = around.canvas.get_height()
@@ -268,9 +274,9 @@ def _draw_many_discs(
     Vulkan may drop those whose centre lies outside; they come last, as triangles.
     """
     edged = widths > 0
-    plain = ((faces[:, 3] == 255) & (edges[:, 3] == 255)) | ~edged
+    plain = ((faces[:, 3] == 255) & (edges[:, 3] == 255) & (sizes >= widths)) | ~edged
     if not plain.all() or (sizes + widths).max() > LARGEST_DISC:
-        return _triangles(shapes(None, centers, sizes, faces, edges, widths, ROUGH))
+        return _discs(centers, sizes, faces, edges, widths, ROUGH)
     within = around.reached(centers, np.zeros(len(centers)))
     outer = np.stack([np.where(edged, sizes + widths, 0.0), np.where(edged, sizes - widths, sizes)], axis=1)[within]
     both = np.stack([edges[within], faces[within]], axis=1).reshape(-1, 4)
@@ -279,7 +285,13 @@ def _draw_many_discs(
     if drawn.any():
         found.append(Discs(np.repeat(centers[within], 2, axis=0)[drawn], both[drawn], outer.ravel()[drawn]))
     rest = ~within
-    return found + _triangles(shapes(None, centers[rest], sizes[rest], faces[rest], edges[rest], widths[rest]))
+    return found + _discs(centers[rest], sizes[rest], faces[rest], edges[rest], widths[rest], ROUGH)
+
+
+def _discs(centers: Array, sizes: Array, faces: Array, edges: Array, widths: Array, flatness: float) -> list[What]:
+    while disc_corners((sizes + widths) / 2, flatness).sum() > MOST_CORNERS and flatness < LARGEST_DISC:
+        flatness *= 2
+    return _triangles(shapes(None, centers, sizes, faces, edges, widths, flatness))
 
 
 def _snapped(pixels: Array, widths: Array, height: int) -> Array:
@@ -391,12 +403,11 @@ def draw_texts(drawing: Drawing, around: Surroundings) -> list[What]:
 
 
 def _fingerprint(drawing: Drawing, canvas: Canvas, math_text: bool) -> Any:
-    fields, viewport = drawing.fields, drawing.viewport
-    arrays = [fields[name] for name in ("colors", "font_sizes", "anchors", "angles")]
-    values = [array.tobytes() for array in (*arrays, drawing.pixels, drawing.visible)]
+    viewport = drawing.viewport
+    values = [*drawing.fields.values(), drawing.pixels, drawing.visible]
+    told = [value.tobytes() if isinstance(value, np.ndarray) else tuple(value) for value in values]
     place = (viewport.get_x(), viewport.get_y(), viewport.get_width(), viewport.get_height())
-    size = (canvas.get_width(), canvas.get_height(), canvas.get_dpi())
-    return (tuple(fields["strings"]), fields["font_name"], *values, place, size, math_text)
+    return (*told, place, canvas.get_width(), canvas.get_height(), canvas.get_dpi(), math_text)
 
 
 def draw_image(drawing: Drawing, around: Surroundings) -> list[What]:
@@ -422,7 +433,9 @@ def draw_image(drawing: Drawing, around: Surroundings) -> list[What]:
     rows = _seen_texels(-top, -bottom, texels.shape[0], -y - height, -y)
     if columns is None or rows is None:
         return []
-    seen = np.ascontiguousarray(texels[rows[0] : rows[1], columns[0] : columns[1]])
+    if max(columns[3] - columns[2], rows[3] - rows[2]) > DEEPEST:
+        return _pictures(_on_sheet("draw_image", drawing, around.canvas))
+    seen = texels[rows[0] : rows[1], columns[0] : columns[1]].copy()  # the caller may change its own
     corner, size = (columns[2], -rows[2]), (columns[3] - columns[2], rows[3] - rows[2])
     return [Picture(corner, size, seen, smooth)]
 

@@ -114,7 +114,13 @@ class _Visual:
         self._counts: tuple[int, ...] = ()
         self._given: dict[str, Any] = {}
         self._texture: Any = None
-        self.bytes = VISUAL_BYTES
+        self._texture_bytes = 0  # of all that it had
+
+    @property
+    def bytes(self) -> int:
+        """What it takes, roughly."""
+        arrays = sum(value.nbytes for value in self._given.values() if isinstance(value, np.ndarray))
+        return VISUAL_BYTES + self._texture_bytes + arrays
 
     def load(self, part: Part) -> None:
         """Give it a part, as far as that differs from what it has."""
@@ -146,7 +152,7 @@ class _Visual:
             old = self._texture
             self._texture = dvz.texture_2D(self._batch, dvz.FORMAT_R8G8B8A8_UNORM, way, edge, width, height, texels, 0)
             dvz.image_texture(self.c_visual, self._texture)
-            self.bytes += texels.nbytes
+            self._texture_bytes += texels.nbytes
             if old is not None:
                 dvz.texture_destroy(old)
         elif not np.array_equal(before, texels):
@@ -245,7 +251,7 @@ class _Layout:
 
     def __init__(self, c_figure: Any, width: int, height: int) -> None:
         self.c_figure, self.width, self.height = c_figure, width, height
-        self.shape: tuple[Any, ...] = ()
+        self.shape: Optional[tuple[Any, ...]] = ()  # None: unknown, after a frame that failed
         self.visuals: list[_Visual] = []
         self._panels: list[tuple[Any, _Visual]] = []
 
@@ -300,6 +306,17 @@ class MemoryFrames(Frames):
             layout = _Layout(dvz.figure(self._scene, width, height, 0), width, height)
             self._unfreed += FIGURE_BYTES + 8 * width * height
         self._layouts[width, height] = layout  # the one used last stands last
+        try:
+            picture = self._draw(layout, parts)
+        except BaseException:
+            layout.shape, self.spent = None, True  # who knows what Datoviz was given
+            raise
+        # What the frame itself needs, a fresh process would need too.
+        besides = sum(visual.bytes for visual in self._every_visual()) - sum(visual.bytes for visual in layout.visuals)
+        self.spent = self.spent or self._unfreed + besides > MOST_BYTES
+        return picture
+
+    def _draw(self, layout: _Layout, parts: Sequence[Part]) -> Array:
         if layout.shape != _shape(parts):
             self._free += layout.clear()
             for other in list(self._layouts.values())[:-KEPT_LAYOUTS]:
@@ -313,9 +330,9 @@ class MemoryFrames(Frames):
         address = self._grab(self._server, dvz.figure_id(layout.c_figure), 0)
         if not address:
             raise GspNetworkError("Datoviz has given no picture")
-        picture = np.ctypeslib.as_array((ctypes.c_uint8 * (width * height * 3)).from_address(address))
-        self.spent = self._unfreed + sum(visual.bytes for visual in self._every_visual()) > MOST_BYTES
-        copied: Array = picture.reshape(height, width, 3).copy()
+        count = layout.width * layout.height * 3
+        picture = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(address))
+        copied: Array = picture.reshape(layout.height, layout.width, 3).copy()
         return copied
 
     def _every_visual(self) -> list[_Visual]:

@@ -61,6 +61,9 @@ INTERPOLATIONS = {ImageInterpolation.LINEAR: "bilinear", ImageInterpolation.NEAR
 # Canvases in turn, as a figure and its preview, keep their artists; a sheet holds 4 bytes a pixel: 64 MiB in all.
 KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 
+drawing_lock = threading.Lock()
+"""Held while anything is drawn with Matplotlib, which is not made for threads."""
+
 # Matplotlib 3.5 calls it transOffset.
 OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
 
@@ -140,12 +143,11 @@ class MatplotlibBackend(Backend):
 
     def __init__(self) -> None:
         self._sheets: OrderedDict[tuple[int, int, float], Sheet] = OrderedDict()
-        self._lock = threading.Lock()
 
     def render(self, canvas: Canvas, drawings: Sequence[Drawing], math_text: bool = False) -> np.ndarray[Any, Any]:
         """See `Backend.render`."""
         size = (canvas.get_width(), canvas.get_height(), canvas.get_dpi())
-        with self._lock:
+        with drawing_lock:
             sheet = self._sheets.pop(size) if size in self._sheets else Sheet(*size)
             sheet.math_text = math_text
             pixels = sheet.draw(drawings)

@@ -20,8 +20,9 @@ Array = Any  # np.ndarray; its type parameters differ between the numpy versions
 
 HALF = 0.5  # of the fringe's width
 FLATNESS = 0.1  # px between an arc and the straight pieces that it is drawn with
-CORNERS = np.array([count * 2**power for power in range(3, 10) for count in (1, 1.5)]).astype(int)
+CORNERS = np.array([count * 2**power for power in range(3, 14) for count in (1, 1.5)]).astype(int)
 LEAST_TURN = 0.15  # radians; flatter joins look the same whatever their style
+SHARP_TURN = 2.0  # radians
 
 
 class Mesh(NamedTuple):
@@ -266,7 +267,8 @@ def strokes(points: Array, starts: Array, colors: Array, widths: Array, cap: Cap
     """Polylines of one colour and width each, in order.
 
     A line is a row of spokes across it, each four points: the left edge's fringe, the right edge's. Ends and joins are further
-    spokes, so that no part of a line lies on another and translucent lines have one shade.
+    spokes. Parts of a line that bends lie on each other where it turns back sharply or crosses itself, which shows if it is
+    translucent.
 
     Args:
         points: (n, 2) px; points of a line that follow each other differ.
@@ -298,17 +300,18 @@ def strokes(points: Array, starts: Array, colors: Array, widths: Array, cap: Cap
     turn = np.arctan2(behind[:, 0] * ahead[:, 1] - behind[:, 1] * ahead[:, 0], (behind * ahead).sum(axis=1))
     ends = is_first | is_last
     turn[ends] = 0.0
-    per_vertex = _spokes_of_joins(turn, half, join_style)
-    ends_each = _spokes_of_ends(half, cap)
-    per_vertex = np.where(ends, ends_each, per_vertex)
+    # Where the inner sides of both pieces would meet beyond the shorter one, or far off, each keeps its own, with its fringe.
+    folded = (half + HALF) * np.tan(np.abs(turn) / 2) > np.minimum(length, np.roll(length, 1))
+    folded |= np.abs(turn) > SHARP_TURN
+    joined = _spokes_of_joins(turn, half, join_style)
+    pointed = joined == 1
+    per_vertex = np.where(ends, _spokes_of_ends(half, cap), np.where(folded, np.maximum(joined, 2), joined))
 
     vertex = np.repeat(np.arange(count), per_vertex)
     number = np.arange(len(vertex)) - np.repeat(np.cumsum(per_vertex) - per_vertex, per_vertex)
     of = per_vertex[vertex]
-    shorter = np.minimum(length, np.roll(length, 1))
-    origin, left, right, alpha = _join_spokes(
-        points[vertex], behind[vertex], turn[vertex], number, of, half[vertex], shorter[vertex]
-    )
+    left, right = _join_spokes(behind[vertex], turn[vertex], number, of, pointed[vertex], folded[vertex])
+    origin, alpha = points[vertex], np.ones(len(vertex))
     at = np.flatnonzero(ends[vertex])
     end = vertex[at]
     first = is_first[end]
@@ -365,20 +368,18 @@ def _spokes_of_ends(half: Array, cap: CapStyle) -> Array:
 
 
 def _join_spokes(
-    points: Array, behind: Array, turn: Array, number: Array, of: Array, half: Array, shorter: Array
-) -> tuple[Array, Array, Array, Array]:
-    """At a bend the inner side meets in one point; the outer one goes there too, or around the bend in several spokes."""
+    behind: Array, turn: Array, number: Array, of: Array, pointed: Array, folded: Array
+) -> tuple[Array, Array]:
+    """Towards the left and the right edge: at a bend one of them is the inner one, whose pieces meet in a point.
+
+    The outer one goes there too, if it is `pointed`, or around the bend in several spokes; so does the inner one if `folded`.
+    """
     normal = _left(behind)
-    cos = np.maximum(np.cos(turn / 2), 1e-3)
-    miter = _rotated(normal, turn / 2)
-    # The inner point may not reach beyond the shorter of both pieces.
-    reach = np.minimum(1 / cos, np.maximum(np.hypot(shorter, half) / np.maximum(half, HALF), 1.0))
-    around = _rotated(normal, np.where(of > 1, turn * number / np.maximum(of - 1, 1), turn / 2))
-    outside = np.where(of[:, None] > 1, around, miter / cos[:, None])
-    inside = miter * reach[:, None]
+    miter = _rotated(normal, turn / 2) / np.maximum(np.cos(turn / 2), 1e-3)[:, None]
+    around = _rotated(normal, turn * number / np.maximum(of - 1, 1))
+    outside, inside = np.where(pointed[:, None], miter, around), np.where(folded[:, None], around, miter)
     to_left = (turn > 0)[:, None]  # the bend's inner side
-    left, right = np.where(to_left, inside, outside), np.where(to_left, outside, inside)
-    return points.copy(), left, right, np.ones(len(points))
+    return np.where(to_left, inside, outside), np.where(to_left, outside, inside)
 
 
 def _end_spokes(
