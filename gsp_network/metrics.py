@@ -12,7 +12,7 @@ BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0
 COUNTERS = {  # name: (label, help)
     "requests": ("status", "Requests answered, by HTTP status."),
     "renders": ("renderer", "Pictures drawn, by renderer."),
-    "fallbacks": ("", "Pictures drawn by Matplotlib, since Datoviz ended its process over their scenes."),
+    "fallbacks": ("", "Pictures drawn by Matplotlib, since Datoviz could not: its process ended, or none starts."),
     "limits_hit": ("limit", "Requests refused for a limit, by its name."),
     "received_bytes": ("", "Bytes of bodies received."),
     "sent_bytes": ("", "Bytes of bodies sent."),

@@ -2,7 +2,7 @@
 
 Matplotlib has worker processes from the start or, in a server without, a thread. Datoviz ends its process where it cannot go on,
 in place of raising, so it has worker processes of a kind of their own. They start with the first scene for it, after a process
-that is thrown away has found out what can be done with it here; until somebody asks for it nothing of Datoviz is touched.
+that is thrown away has found out what can be done with it here; until somebody asks for it, or /health how it is, nothing of Datoviz is touched.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 MATPLOTLIB, DATOVIZ = RENDERER_NAMES
 LOOK_SECONDS = 30.0  # for each step: a driver that is found for the first time may have shaders to compile
+LOOK_AGAIN_SECONDS = 60.0  # after a look in vain the next scene for Datoviz has it looked at again
 SHUTTING_DOWN, NOT_STARTED = "the server is shutting down", "this server has not been started"
 
 _Result = TypeVar("_Result")
@@ -109,6 +110,7 @@ class Pools:
         self._closed = False
         self._executors: dict[str, Union[RenderThread, WorkerPool]] = {}
         self._looked: Optional[Future[DatovizFacts]] = None
+        self._looked_at = 0.0
         self._looking: Optional[WorkerPool] = None
         self._thread: Optional[threading.Thread] = None
 
@@ -204,7 +206,9 @@ class Pools:
         if self._given is not None:
             opened.set_result(self._given)
         elif renderer == DATOVIZ and self._has_pools():
-            self.look().add_done_callback(lambda looked: _settle(opened, lambda: self._datoviz(looked.result())))
+            self.look(again=True).add_done_callback(
+                lambda looked: _settle(opened, lambda: self._datoviz(looked.result()))
+            )
         else:
             _settle(opened, lambda: self._first(renderer))
         return opened
@@ -229,10 +233,11 @@ class Pools:
                 try:
                     self._executors[DATOVIZ] = WorkerPool(
                         self._settings.datoviz_workers,
-                        dataclasses.replace(self._settings, worker_memory_bytes=0),  # Vulkan maps more than it uses
+                        self._settings,
                         warm_up=warm_up,
                         spares=1,
                         single_use=not facts.in_memory,
+                        maps_more=True,
                     )
                 except ServerStartError as exc:  # no thread to be had: later there may be
                     raise ServerBusy(str(exc)) from exc
@@ -245,9 +250,17 @@ class Pools:
 
     # -- looking at Datoviz
 
-    def look(self) -> Future[DatovizFacts]:
-        """What Datoviz can do here: known already, or being found out from now on. ServerBusy where that cannot be done now."""
+    def look(self, again: bool = False) -> Future[DatovizFacts]:
+        """What Datoviz can do here: known already, or being found out from now on. ServerBusy where that cannot be done now.
+
+        Args:
+            again: do not rely on an older look in vain: a driver may have been installed, the GPU given back.
+        """
         with self._lock:
+            if self._looked is not None and again and self._looked.done() and self._looked.exception() is None:
+                old = time.monotonic() - self._looked_at > LOOK_AGAIN_SECONDS
+                if old and self._looked.result().reason:
+                    self._looked = None
             if self._looked is not None:
                 return self._looked
             looked: Future[DatovizFacts] = Future()
@@ -268,18 +281,19 @@ class Pools:
 
     def _find_out(self, looked: Future[DatovizFacts]) -> None:
         """Settle `looked`, in a thread of its own; where nothing could be found out the next who asks looks again."""
-        settings = dataclasses.replace(self._settings, worker_memory_bytes=0, render_timeout=LOOK_SECONDS, imports=())
+        settings = dataclasses.replace(self._settings, render_timeout=LOOK_SECONDS, imports=())
         pool: Optional[WorkerPool] = None
         try:
             with self._lock:
                 if self._closed:
                     raise ServerBusy(SHUTTING_DOWN)
-                pool = self._looking = WorkerPool(1, settings, single_use=True)
+                pool = self._looking = WorkerPool(1, settings, single_use=True, maps_more=True)
             facts = self._facts(pool)
             told = facts.reason or f"on {facts.device}, {frames_of(facts)}"
             logger.log(
                 logging.WARNING if facts.reason and self._default == DATOVIZ else logging.INFO, "Datoviz: %s", told
             )
+            self._looked_at = time.monotonic()
             looked.set_result(facts)
         except (GspNetworkError, CancelledError) as exc:  # no process to be had, or the server closes
             looked.set_exception(ServerBusy(f"Datoviz cannot be looked at now: {str(exc) or SHUTTING_DOWN}"))

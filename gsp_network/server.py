@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional
 
 from . import __version__
 from .admission import Access, Room
-from .errors import GspNetworkError, OtherRenderer, RendererUnavailable, ServerBusy, ServerStartError, WorkerCrashed
+from .errors import GspNetworkError, OtherRenderer, ServerBusy, ServerStartError, WorkerCrashed
 from .framing import Exchange, Request, Response, problem
 from .head import Head
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
@@ -222,7 +222,7 @@ class RenderServer:
 
     def check_room(self, head: Head) -> None:
         """Refuse a scene for which there is no place, as far as its head tells, by ServerBusy."""
-        name = head.fields.get(RENDERER_HEADER) or self.default_renderer
+        name = head.fields.get(RENDERER_HEADER) or MATPLOTLIB
         self.room.check(RENDERER_ALIASES.get(name, name))
 
     def answer(self, request: Request) -> Response:
@@ -291,13 +291,8 @@ class RenderServer:
         if header_renderer is not None:
             renderer = check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
             return self._draw_by(renderer, body, header_renderer)
-        try:
-            try:
-                return self._draw_by(self.default_renderer, body, None)
-            except RendererUnavailable:
-                if self._pools.only(self.default_renderer) in (None, MATPLOTLIB):
-                    raise
-            return self._draw_by(MATPLOTLIB, body, None)  # which the body may name
+        try:  # by a worker that is there whatever becomes of Datoviz; which of them looks is all the same
+            return self._draw_by(MATPLOTLIB, body, None)
         except OtherRenderer as exc:
             renderer = exc.renderer
         return self._draw_by(renderer, body, None)

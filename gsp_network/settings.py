@@ -28,7 +28,7 @@ RENDERER_HEADER = "GSP-Renderer"
 """Request header in which our client repeats the renderer's name, readable without the body; in answers, who drew."""
 
 FALLBACK_HEADER = "GSP-Fallback"
-"""Header of an answer whose picture was drawn by another renderer than asked for, since that one's process died: by which."""
+"""Header of an answer whose picture was drawn by another renderer than asked for, since that one could not: by which."""
 
 _Settings = TypeVar("_Settings", bound="Limits")
 
@@ -146,7 +146,7 @@ class Settings(Limits):
     fallback: str = _row(
         "none",
         "",
-        "who draws a scene over which Datoviz has ended its process: none, matplotlib",
+        "who draws a scene where Datoviz has ended its process over it or does not start: none, matplotlib",
         choices=("none", "matplotlib"),
     )
     queue: int = _row(
@@ -185,7 +185,7 @@ class Settings(Limits):
     recycle_renders: int = _row(200, "", "pictures that a worker draws before a fresh one takes over", 1)
     recycle_bytes: int = _row(2**30, "bytes", "memory at which a fresh worker takes over", 1)
     worker_memory_bytes: int = _row(
-        4 * 2**30, "bytes", "address space of a worker; a scene that needs more is refused; 0: no limit", 0
+        4 * 2**30, "bytes", "address space of a worker, or what a Datoviz worker has to itself; a scene that needs more is refused; 0: no limit", 0
     )
     imports: tuple[str, ...] = _row(
         (),

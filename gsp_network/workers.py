@@ -78,8 +78,10 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request for which calls are submitted, for the log."""
 
 
-def worker_command(settings: Settings, warm_up: str = "", python: Optional[str] = None) -> list[str]:
-    """The command line of a worker process.
+def worker_command(
+    settings: Settings, warm_up: str = "", python: Optional[str] = None, maps_more: bool = False
+) -> list[str]:
+    """The command line of a worker process; see `WorkerPool`.
 
     Raises:
         ServerStartError: there is no interpreter to run it with.
@@ -94,6 +96,7 @@ def worker_command(settings: Settings, warm_up: str = "", python: Optional[str] 
         settings.worker_memory_bytes,
         settings.log_level,
         settings.log_format,
+        maps_more,
     )
     path = list(dict.fromkeys(os.path.abspath(place) for place in sys.path))
     told = {"path": path, "module": f"{__package__}.worker_process", "setup": dataclasses.asdict(setup)}
@@ -105,7 +108,7 @@ def worker_environment(folder: Optional[str]) -> dict[str, str]:
     environ = {name: text for name, text in os.environ.items() if name not in ("GSP_NETWORK_TOKEN", "MATPLOTLIBRC")}
     environ["MPLBACKEND"] = "Agg"
     if folder is None:
-        environ["MESA_SHADER_CACHE_DISABLE"] = "true"
+        environ["MESA_SHADER_CACHE_DISABLE"], environ["__GL_SHADER_DISK_CACHE"] = "true", "0"
     else:
         environ["MPLCONFIGDIR"] = os.path.join(folder, "matplotlib")
         environ["MESA_SHADER_CACHE_DIR"] = environ["__GL_SHADER_DISK_CACHE_PATH"] = folder  # Vulkan drivers' files
@@ -279,6 +282,8 @@ class WorkerPool(Executor):
         command: what to run in place of all that, for tests.
         spares: how many more processes are kept ready, to take over at once where one dies or is due.
         single_use: end each worker after its first call, once that is answered, and start a fresh one.
+        maps_more: workers map more memory than they use, as graphics drivers do: worker_memory_bytes bounds only what is
+            theirs alone, not their address space.
     Attributes:
         restarts: how many workers were replaced, by reason: "crashed", "timeout", "garbage", "died" (while idle), "recycled".
     Raises:
@@ -295,9 +300,12 @@ class WorkerPool(Executor):
         command: Optional[Sequence[str]] = None,
         spares: int = 0,
         single_use: bool = False,
+        maps_more: bool = False,
     ) -> None:
         self._settings = settings or Settings.from_environment()
-        self._command = list(command) if command is not None else worker_command(self._settings, warm_up, python)
+        self._command = (
+            list(command) if command is not None else worker_command(self._settings, warm_up, python, maps_more)
+        )
         self._most, self._spares, self._single_use = workers, spares, single_use
         self.changed = threading.Condition()
         self.restarts: Counter[str] = Counter()
@@ -539,7 +547,10 @@ class WorkerPool(Executor):
             self._relieve(worker)
 
     def _serving(self) -> list[_Worker]:
-        return [worker for worker in self._workers if worker.ready and not (worker.dead or worker.retired)]
+        """Those that take calls or have one; one that was killed and does not end, as in a driver's wait, is none of them."""
+        return [
+            worker for worker in self._workers if worker.ready and not (worker.dead or worker.retired or worker.expired)
+        ]
 
     def _is_next(self, worker: _Worker) -> bool:
         """Whether the next call is this worker's: of those that are idle the one that has served most."""
@@ -565,10 +576,10 @@ class WorkerPool(Executor):
         timer.start()
         worker.send(call)
         with self.changed:
-            self.changed.wait_for(lambda: worker.reply is not None or worker.dead)
+            self.changed.wait_for(lambda: worker.reply is not None or worker.dead or worker.expired)
             timer.cancel()
             reply = worker.reply
-            if reply is None:
+            if reply is None or worker.expired:
                 worker.call = None
                 self._lost(worker, call)
                 return False
@@ -606,21 +617,25 @@ class WorkerPool(Executor):
                 self._lost(worker, call)
 
     def _expire(self, worker: _Worker, call: _Call) -> None:
-        """Called by the timer: kill the worker if it still has this call."""
+        """Called by the timer: kill the worker if it still has this call, which fails now, however long the end takes."""
         with self.changed:
-            if worker.call is call and worker.reply is None:
-                worker.expired = True
-                worker.kill()
+            if worker.call is not call or worker.reply is not None:
+                return
+            worker.expired = True
+            worker.kill()
+            self._tell("timeout", worker, call)
+            self.changed.notify_all()
+        call.future.set_exception(late(self._settings.render_timeout))
 
     def _lost(self, worker: _Worker, call: _Call) -> None:
         """A worker has died over a call: settle it, or give it to another worker."""
+        if worker.expired:  # its caller knows
+            return
         if self._killed:
             call.future.set_exception(ServerBusy("the server is shutting down"))
             return
-        self._tell("timeout" if worker.expired else "garbage" if worker.fault else "crashed", worker, call)
-        if worker.expired:
-            call.future.set_exception(late(self._settings.render_timeout))
-        elif not (worker.begun or worker.fault) and call.missed < MOST_MISSED:  # it was dead already
+        self._tell("garbage" if worker.fault else "crashed", worker, call)
+        if not (worker.begun or worker.fault) and call.missed < MOST_MISSED:  # it was dead already
             call.missed += 1
             call.tries -= 1
             self._put_back(call)

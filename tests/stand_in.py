@@ -28,6 +28,11 @@ def look_in_vain() -> str:
     return json.dumps({"reason": "there is no driver; install one", "device": "", "driver": "", "limits": {}})
 
 
+def look_for_file() -> str:
+    """A device once there is a file of the name that the environment gives."""
+    return look() if os.path.exists(os.environ["STAND_IN_DRIVER"]) else look_in_vain()
+
+
 def look_badly() -> str:
     """Something else."""
     return "{}"

@@ -327,7 +327,7 @@ class TestAgreement(unittest.TestCase):
 
     @needs_golden
     def test_golden(self) -> None:
-        """Every golden case, drawn by Datoviz, is the golden picture, by structural similarity once antialiasing is set aside."""
+        """Every golden case, drawn by Datoviz, is the golden picture, by structural similarity, antialiasing included."""
         spec = importlib.util.spec_from_file_location("compare_images", SHARED / "compare_images.py")  # type: ignore[operator]
         compare = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         spec.loader.exec_module(compare)  # type: ignore[union-attr]
@@ -342,8 +342,10 @@ class TestAgreement(unittest.TestCase):
                 document["renderer_name"] = "datoviz"
                 actual = pathlib.Path(folder, expected.name)
                 actual.write_bytes(answer(json.dumps(document).encode()))
+                # Up to 3.10 Matplotlib places texels in another way, by a part of a pixel.
+                blur = 1.5 if request.stem.startswith("image") and not newer else 0.0
                 with self.subTest(case=request.stem):
-                    similarity = compare.ssim(compare.rgb(expected, 1.5), compare.rgb(actual, 1.5))
+                    similarity = compare.ssim(compare.rgb(expected, blur), compare.rgb(actual, blur))
                     self.assertGreaterEqual(similarity, 0.99)
 
 

@@ -201,6 +201,19 @@ class TestLooking(PoolsCase):
                 self.assertEqual(made.workers(DATOVIZ), {})
                 self.close(made)
 
+    def test_again_after_a_while(self) -> None:
+        """After a look in vain the next scene has it looked at again, once that is a while ago; who asks /health does not."""
+        driver = self.folder / "driver"
+        with mock.patch.dict(os.environ, {"STAND_IN_DRIVER": str(driver)}):
+            made = self.make(steps=stand_in.steps(look=stand_in.look_for_file))
+            self.assertIn("there is no driver", self.reason_of(made))
+            driver.touch()
+            self.assertIn("there is no driver", self.reason_of(made))
+            with mock.patch.object(pools, "LOOK_AGAIN_SECONDS", 0.0):
+                self.assertFalse(made.health(DATOVIZ)["available"])
+                self.assertIsNone(made.executor(DATOVIZ).exception(SOON))
+            self.assertTrue(made.health(DATOVIZ)["available"])
+
     def test_thrown_away(self) -> None:
         """Nothing is left of looking: no process, no thread."""
         made = self.make()

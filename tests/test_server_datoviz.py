@@ -169,6 +169,13 @@ class TestDefault(StandInCase):
             health = json.loads(ask(server, "GET", "/health")[2])
         self.assertEqual((health["status"], health["renderers"]["datoviz"]["available"]), ("ok", False))
 
+    def test_matplotlib_needs_none_of_it(self) -> None:
+        """Who names Matplotlib in the body alone is served while Datoviz, the default, is looked at for ever."""
+        steps = stand_in.steps(look=stand_in.hangs)
+        with run_stand_in(default="datoviz", steps=steps, queue_timeout=0.5) as server:
+            self.check_drawn(ask(server, "POST", "/render", empty("matplotlib")), MATPLOTLIB)
+            self.assertEqual(problem_of(ask(server, "POST", "/render", empty())), (503, "busy", "queue_timeout"))
+
     def test_in_process(self) -> None:
         """Without workers Datoviz draws in the server's own process only where the operator takes that risk."""
         with contextlib.ExitStack() as stack:

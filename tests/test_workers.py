@@ -185,11 +185,11 @@ class PoolCase(unittest.TestCase):
         *,
         command: Optional[list[str]] = None,
         spares: int = 0,
-        single_use: bool = False,
         **settings: Any,
     ) -> WorkerPool:
+        named = {name: settings.pop(name) for name in ("single_use", "maps_more") if name in settings}
         with self.quiet():
-            made = WorkerPool(count, Settings(**settings), command=command, spares=spares, single_use=single_use)
+            made = WorkerPool(count, Settings(**settings), command=command, spares=spares, **named)
         self.addCleanup(self.end, made)
         return made
 
@@ -516,12 +516,17 @@ class TestWorkersThatFail(PoolCase):
     @unittest.skipUnless(LINUX, "limits on address space are not the same everywhere")
     def test_memory(self) -> None:
         """Row 56: a scene that needs more memory than a worker may have is a 422 that names the setting."""
-        pool = self.pool(worker_memory_bytes=2**30)
-        with self.assertRaises(LimitExceeded) as caught:
-            pool.submit(functions.take, 2**31).result(SOON)
-        self.assertEqual((caught.exception.status, caught.exception.limit), (422, "worker_memory_bytes"))
-        self.assertEqual(pool.submit(functions.take, 2**20).result(SOON), 2**20)
-        self.assertTrue(until(lambda: pool.restarts["recycled"] == 1))
+        for maps_more in (False, True):
+            with self.subTest(maps_more=maps_more):
+                pool = self.pool(worker_memory_bytes=2**30, maps_more=maps_more)
+                with self.assertRaises(LimitExceeded) as caught:
+                    pool.submit(functions.take, 2**31).result(SOON)
+                self.assertEqual((caught.exception.status, caught.exception.limit), (422, "worker_memory_bytes"))
+                self.assertEqual(pool.submit(functions.take, 2**20).result(SOON), 2**20)
+                self.assertTrue(until(lambda pool=pool: pool.restarts["recycled"] == 1))
+        self.assertEqual(
+            self.pool(worker_memory_bytes=2**30, maps_more=True).submit(functions.map_much).result(SOON), 2**32
+        )
 
     def test_many_crashes(self) -> None:
         """Row 51: two hundred crashes in a row are two hundred errors, and leave no descriptor, thread or process."""
@@ -627,6 +632,21 @@ class TestSpares(PoolCase):
         self.assertEqual([(n, answer) for n, answer in pairs if answer != (n,)], [])
         self.assertTrue(until(lambda: pool.state()["idle"] == 3 and not any(map(pool._is_due, list(pool._workers)))))
         self.assertEqual(set(pool.restarts), {"recycled"})
+
+    def test_worker_that_no_kill_ends(self) -> None:
+        """A worker that does not end, as one that waits in a driver, costs its call a timeout, and the spare goes on."""
+        pool = self.pool(spares=1, render_timeout=0.3)
+        self.ready(pool, 2)
+        with self.assertLogs("gsp_network", "WARNING"), mock.patch.object(workers, "END_SECONDS", 0.2):
+            with mock.patch.object(workers._Worker, "kill"):
+                hung = pool.submit(functions.hang, str(self.folder / "path"))
+                self.assertIsInstance(hung.exception(SOON), RenderTimeout)
+                self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
+            self.assertTrue(until(lambda: pool.restarts["timeout"] == 1))
+            for worker in list(pool._workers):
+                if worker.expired:
+                    worker.kill()
+            self.ready(pool, 2)
 
     def test_spare_takes_over(self) -> None:
         """Where a worker dies the spare draws at once, and a fresh spare starts."""

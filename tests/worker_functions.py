@@ -154,3 +154,11 @@ def give(size: int) -> bytes:
 def give_what_cannot_travel() -> Any:
     """A result that is none."""
     return object()
+
+
+def map_much() -> int:
+    """Map more memory than is used, as graphics drivers do."""
+    import mmap
+
+    with mmap.mmap(-1, 2**32, mmap.MAP_SHARED) as mapped:
+        return len(mapped)

@@ -35,7 +35,8 @@ class Device:
         reason: why none can be used, and what to install; empty where one can.
         device: its name.
         driver: what kind it is, and the Vulkan version that it speaks.
-        limits: what it can do, by Vulkan's names: maxImageDimension2D (px), and as memoryHeapSize (bytes) its own memory.
+        limits: what it can do: maxImageDimension2D (px), by Vulkan's name, and memoryHeapSize (bytes), its own memory, which
+            Vulkan calls the size of a VkMemoryHeap.
     """
 
     reason: str = ""
