@@ -2,7 +2,8 @@
 
 Matplotlib has worker processes from the start or, in a server without, a thread. Datoviz ends its process where it cannot go on,
 in place of raising, so it has worker processes of a kind of their own. They start with the first scene for it, after a process
-that is thrown away has found out what can be done with it here; until somebody asks for it, or /health how it is, nothing of Datoviz is touched.
+that is thrown away has found out what can be done with it here; until somebody asks for it, or by /health how it is, nothing of
+Datoviz is touched.
 """
 
 from __future__ import annotations

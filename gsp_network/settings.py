@@ -185,7 +185,10 @@ class Settings(Limits):
     recycle_renders: int = _row(200, "", "pictures that a worker draws before a fresh one takes over", 1)
     recycle_bytes: int = _row(2**30, "bytes", "memory at which a fresh worker takes over", 1)
     worker_memory_bytes: int = _row(
-        4 * 2**30, "bytes", "address space of a worker, or what a Datoviz worker has to itself; a scene that needs more is refused; 0: no limit", 0
+        4 * 2**30,
+        "bytes",
+        "address space of a worker, or what a Datoviz worker has to itself; a scene that needs more is refused; 0: no limit",
+        0,
     )
     imports: tuple[str, ...] = _row(
         (),

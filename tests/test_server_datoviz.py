@@ -173,6 +173,7 @@ class TestDefault(StandInCase):
         """Who names Matplotlib in the body alone is served while Datoviz, the default, is looked at for ever."""
         steps = stand_in.steps(look=stand_in.hangs)
         with run_stand_in(default="datoviz", steps=steps, queue_timeout=0.5) as server:
+            self.assertTrue(wait_until(lambda: server.workers().get("idle") == 1))
             self.check_drawn(ask(server, "POST", "/render", empty("matplotlib")), MATPLOTLIB)
             self.assertEqual(problem_of(ask(server, "POST", "/render", empty())), (503, "busy", "queue_timeout"))
 
