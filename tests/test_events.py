@@ -1,11 +1,12 @@
-"""Events: subscribing, dispatching, and who is called when."""
+"""Events: subscribing, dispatching, who is called when, and what the events of a viewport are made of."""
 
 from __future__ import annotations
 
+import dataclasses
 import unittest
 from typing import Callable
 
-from gsp_network import Event
+from gsp_network import CanvasResizeEvent, Event, EventType, KeyEvent, MouseEvent
 
 
 class Events(unittest.TestCase):
@@ -103,6 +104,33 @@ class Events(unittest.TestCase):
         self.event.unsubscribe(self.calls.append)
         self.event.dispatch(1)
         self.assertEqual(self.calls, [])
+
+
+class ViewportEvents(unittest.TestCase):
+    def test_types(self):
+        """Each type of event is the word that its Event's name begins with."""
+        words = ["key_press", "key_release", "button_press", "button_release", "mouse_move", "mouse_scroll"]
+        self.assertEqual([kind.value for kind in EventType], [*words, "canvas_resize"])
+        self.assertEqual(EventType.KEY_PRESS, "key_press")
+        self.assertIs(EventType("mouse_move"), EventType.MOUSE_MOVE)
+
+    def test_fields(self):
+        """The events are made of their fields, in order."""
+        table = (
+            (KeyEvent("u", EventType.KEY_PRESS, "a"), "viewport_uuid event_type key_name"),
+            (
+                MouseEvent("u", EventType.BUTTON_PRESS, 0.5, -1.0, True, False, False, 0.0),
+                "viewport_uuid event_type x_ndc y_ndc left_button middle_button right_button scroll_steps",
+            ),
+            (
+                CanvasResizeEvent("u", EventType.CANVAS_RESIZE, 40, 30),
+                "viewport_uuid event_type canvas_width_px canvas_height_px",
+            ),
+        )
+        for event, names in table:
+            with self.subTest(type(event).__name__):
+                self.assertEqual([field.name for field in dataclasses.fields(event)], names.split())
+                self.assertEqual(dataclasses.replace(event), event)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,18 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
     from .buffers import Buffer as Buffer
     from .buffers import BufferType as BufferType
     from .contracts import AnimatorBase as AnimatorBase
+    from .contracts import AnimatorFunc as AnimatorFunc
     from .contracts import RendererBase as RendererBase
+    from .contracts import VideoSavedCalledback as VideoSavedCalledback
     from .contracts import ViewportEventsBase as ViewportEventsBase
+    from .events import CanvasResizeEvent as CanvasResizeEvent
+    from .events import CanvasResizeEventCallback as CanvasResizeEventCallback
     from .events import Event as Event
+    from .events import EventType as EventType
+    from .events import KeyboardEventCallback as KeyboardEventCallback
+    from .events import KeyEvent as KeyEvent
+    from .events import MouseEvent as MouseEvent
+    from .events import MouseEventCallback as MouseEventCallback
     from .groups import Groups as Groups
     from .objects import Camera as Camera
     from .objects import Canvas as Canvas
@@ -42,8 +51,9 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
 
 PUBLIC = {
     ".buffers": "Buffer BufferType",
-    ".contracts": "AnimatorBase RendererBase ViewportEventsBase",
-    ".events": "Event",
+    ".contracts": "AnimatorBase AnimatorFunc RendererBase VideoSavedCalledback ViewportEventsBase",
+    ".events": "CanvasResizeEvent CanvasResizeEventCallback Event EventType KeyEvent KeyboardEventCallback MouseEvent "
+    "MouseEventCallback",
     ".groups": "Groups",
     ".objects": "Camera Canvas Texture Viewport",
     ".projection": "project",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Callable, Sequence
+from typing import Protocol, Sequence
 
-from .events import Event
+from .events import CanvasResizeEventCallback, Event, KeyboardEventCallback, MouseEventCallback
 from .objects import Camera, Canvas, Viewport
 from .transforms import TransBuf
 from .visuals import VisualBase
@@ -41,21 +41,35 @@ class RendererBase(ABC):
         """Give back what the renderer holds; a second time does nothing."""
 
 
+class AnimatorFunc(Protocol):
+    """What an animator calls before every frame."""
+
+    def __call__(self, delta_time: float, /) -> Sequence[VisualBase]:
+        """Change visuals by what happens in `delta_time` seconds; return those that changed, an empty list for none."""
+
+
+class VideoSavedCalledback(Protocol):
+    """What an animator calls when its video is complete and in its place."""
+
+    def __call__(self) -> None:
+        """Make use of the video."""
+
+
 class AnimatorBase(ABC):
     """Calls functions that change visuals, and draws the frames."""
 
-    on_video_saved: Event[Callable[..., None]]
+    on_video_saved: Event[VideoSavedCalledback]
 
     @abstractmethod
-    def add_callback(self, func: Callable[[float], Sequence[VisualBase]]) -> None:
+    def add_callback(self, func: AnimatorFunc) -> None:
         """Call `func` before every frame with the seconds since the last one; it returns the visuals it changed."""
 
     @abstractmethod
-    def remove_callback(self, func: Callable[[float], Sequence[VisualBase]]) -> None:
+    def remove_callback(self, func: AnimatorFunc) -> None:
         """Stop calling `func`."""
 
     @abstractmethod
-    def event_listener(self, func: Callable[[float], Sequence[VisualBase]]) -> Callable[[float], Sequence[VisualBase]]:
+    def event_listener(self, func: AnimatorFunc) -> AnimatorFunc:
         """Add `func` and return it: a decorator."""
 
     @abstractmethod
@@ -76,13 +90,13 @@ class AnimatorBase(ABC):
 class ViewportEventsBase(ABC):
     """Mouse and keyboard events of one viewport."""
 
-    key_press_event: Event[Callable[[Any], None]]
-    key_release_event: Event[Callable[[Any], None]]
-    button_press_event: Event[Callable[[Any], None]]
-    button_release_event: Event[Callable[[Any], None]]
-    mouse_move_event: Event[Callable[[Any], None]]
-    mouse_scroll_event: Event[Callable[[Any], None]]
-    canvas_resize_event: Event[Callable[[Any], None]]
+    key_press_event: Event[KeyboardEventCallback]
+    key_release_event: Event[KeyboardEventCallback]
+    button_press_event: Event[MouseEventCallback]
+    button_release_event: Event[MouseEventCallback]
+    mouse_move_event: Event[MouseEventCallback]
+    mouse_scroll_event: Event[MouseEventCallback]
+    canvas_resize_event: Event[CanvasResizeEventCallback]
 
     @abstractmethod
     def close(self) -> None:
