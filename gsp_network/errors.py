@@ -15,6 +15,7 @@
     +-- RenderTimeout               504  the picture was not there in time
     +-- SettingError                500  a server's setting is unknown or out of range
     +-- ServerStartError            500  the server cannot listen where it was told to
+    +-- VideoError                       a video cannot be made here, or its encoder failed
     +-- ClientError                      raised by the client
         +-- ServerUnreachable            nothing answers at that URL
         +-- DeadlineExceeded             no whole answer within the timeout
@@ -201,6 +202,13 @@ class ServerStartError(GspNetworkError):
     """The server cannot listen at the address it was given."""
 
     type = "cannot_listen"
+
+
+class VideoError(GspNetworkError):
+    """A video cannot be made on this machine, or its encoder failed; the message holds what the encoder said."""
+
+    status: Optional[int] = None
+    type = "video_error"
 
 
 class ClientError(GspNetworkError):

@@ -120,6 +120,10 @@ class Transport:
         self._opener.add_handler(self._connections)
         self._opener.addheaders = [("User-Agent", f"gsp_network/{__version__}")]
 
+    def get(self, path: str, headers: dict[str, str]) -> Answer:
+        """GET `path` below the base URL, sent again as by `post`, and with the same errors."""
+        return self._request("GET", path, None, headers)
+
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """POST `body` to `path` below the base URL, which must be harmless to do twice.
 
@@ -135,8 +139,11 @@ class Transport:
             DeadlineExceeded: no whole answer within the timeout.
             BadResponse: an answer that is not HTTP, not whole, or too large.
         """
+        return self._request("POST", path, body, headers)
+
+    def _request(self, method: str, path: str, body: Optional[bytes], headers: dict[str, str]) -> Answer:
         try:
-            return self._insist(path, body, headers, time.monotonic() + self.timeout)
+            return self._insist(method, path, body, headers, time.monotonic() + self.timeout)
         except socket.timeout as exc:
             raise DeadlineExceeded(f"{self.base_url}: no whole answer within {self.timeout} s") from exc
         except urllib.error.URLError as exc:
@@ -146,13 +153,15 @@ class Transport:
         except http.client.HTTPException as exc:  # after OSError: RemoteDisconnected is both, and no answer
             raise BadResponse(f"{self.base_url}: not an HTTP answer ({type(exc).__name__})") from exc
 
-    def _insist(self, path: str, body: bytes, headers: dict[str, str], deadline: float) -> Answer:
+    def _insist(
+        self, method: str, path: str, body: Optional[bytes], headers: dict[str, str], deadline: float
+    ) -> Answer:
         """The answer of the last try; what is raised is as the libraries have it."""
         closing = self._closing
         failures = 0
         while True:
             try:
-                response = self._open(path, body, headers, deadline)
+                response = self._open(method, path, body, headers, deadline)
             except ConnectionError as exc:
                 if not self._pause(failures, str(exc), None, deadline, closing):
                     raise
@@ -167,8 +176,8 @@ class Transport:
                     return answer
             failures += 1
 
-    def _open(self, path: str, body: bytes, headers: dict[str, str], deadline: float) -> _Kept:
-        request = urllib.request.Request(self.base_url + path, body, headers, method="POST")
+    def _open(self, method: str, path: str, body: Optional[bytes], headers: dict[str, str], deadline: float) -> _Kept:
+        request = urllib.request.Request(self.base_url + path, body, headers, method=method)
         request.deadline = deadline  # type: ignore[attr-defined]
         if self._token is not None:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")

@@ -27,6 +27,7 @@ from gsp_network.errors import (
     ServerStartError,
     ServerUnreachable,
     UnsupportedTransform,
+    VideoError,
     WorkerCrashed,
 )
 from gsp_network.settings import SettingError
@@ -77,6 +78,7 @@ EXAMPLES = [
     ),
     (ServerBusy("shutting down"), "shutting down", (503, "busy", None, None, None)),
     (ServerBusy("no turn", "queue_timeout"), "no turn", (503, "busy", None, "queue_timeout", None)),
+    (VideoError("no ffmpeg here"), "no ffmpeg here", (None, "video_error", None, None, None)),
     (WorkerCrashed("the process died"), "the process died", (500, "worker_crashed", None, None, None)),
     (RenderTimeout("too late"), "too late", (504, "render_timeout", None, "render_timeout", None)),
     (ServerStartError("port 5000 is in use"), "port 5000 is in use", (500, "cannot_listen", None, None, None)),

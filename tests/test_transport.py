@@ -262,6 +262,22 @@ class KeptConnections(TransportCase):
         self.assertRegex(headers["user-agent"], "^gsp_network/")
         self.assertNotIn("connection", headers)
 
+    def test_get(self) -> None:
+        """A GET goes out without a body, and is sent again after a 503 as a POST is."""
+        lines: list[Any] = []
+
+        def script(peer: Peer) -> None:
+            for answer in (BUSY, http(b"{}", kind="application/json")):
+                body = peer.receive()
+                lines.append((peer.line, body, peer.headers.get("accept")))
+                peer.send(answer)
+
+        transport = self.transport(self.serve(script).url + "/gsp")
+        with mock.patch("gsp_network.transport.FIRST_BACKOFF_SECONDS", 0.001):
+            answer = transport.get("/health", {"Accept": "application/json"})
+        self.assertEqual((answer.status, answer.body), (200, b"{}"))
+        self.assertEqual(lines, [("GET /gsp/health HTTP/1.1", b"", "application/json")] * 2)
+
     def test_reused(self) -> None:
         """Requests one after the other go over one connection."""
         server = self.serve(answers_always(http()))

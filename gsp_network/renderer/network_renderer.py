@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import math
 import os
@@ -149,6 +150,20 @@ class NetworkRenderer(RendererBase):
             drawn_by, asked = str(answer.headers[FALLBACK_HEADER])[:40], self._renderer_name
             logger.warning("%s: %r drew, since %s could not", self._transport.base_url, drawn_by, asked)
         return picture
+
+    def get_server_health(self) -> dict[str, Any]:
+        """What the server tells of itself at GET /health; empty where it tells nothing that we know, as one of GSP_API's.
+
+        Raises:
+            ServerUnreachable, DeadlineExceeded, BadResponse, GspNetworkError: see `render`.
+        """
+        self._check_open()
+        answer = self._transport.get("/health", {"Accept": "application/json"})
+        try:
+            document = json.loads(answer.body) if answer.status == 200 else {}
+        except (ValueError, RecursionError):
+            document = {}
+        return document if isinstance(document, dict) else {}
 
     def display(self, picture: bytes) -> None:
         """The third part of `render`: make it the last picture, which the figure shows where there is one; main thread alone."""
