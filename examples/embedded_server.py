@@ -3,7 +3,7 @@
 import argparse
 
 import numpy as np
-from _common import rainbow, save
+from common.scripts import rainbow, save
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, Points, RenderServer, Viewport
 

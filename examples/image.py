@@ -1,7 +1,7 @@
 """Image: a small texture, drawn large and smooth."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import Image, ImageInterpolation, Texture
 

@@ -1,7 +1,7 @@
 """A numpy array as a picture: a field of floats, given colours and drawn texel by texel."""
 
 import numpy as np
-from _common import draw_one
+from common.scripts import draw_one
 
 from gsp_network import Image, ImageInterpolation, Texture
 

@@ -1,7 +1,7 @@
 """Markers: as points, in other shapes."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import Markers, MarkerShape
 

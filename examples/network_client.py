@@ -1,7 +1,7 @@
 """A client: three frames of one changing visual over one kept connection, and what an error looks like."""
 
 import numpy as np
-from _common import rainbow, save, server_url
+from common.scripts import rainbow, save, server_url
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, Points, ServerError, Viewport
 

@@ -1,7 +1,7 @@
 """Paths: polylines whose pieces have a colour and a width each."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import CapStyle, JoinStyle, Paths
 

@@ -1,7 +1,7 @@
 """Pixels: many dots of one pixel, coloured by group."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import Pixels
 

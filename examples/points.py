@@ -1,7 +1,7 @@
 """Points: discs with a face, an edge and a size each."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import Points
 

@@ -1,7 +1,7 @@
 """Segments: straight lines, each with a width and a colour."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import CapStyle, Segments
 

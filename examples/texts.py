@@ -1,7 +1,7 @@
 """Texts: strings with a size, an angle and an anchor each."""
 
 import numpy as np
-from _common import draw_one, rainbow
+from common.scripts import draw_one, rainbow
 
 from gsp_network import Texts
 

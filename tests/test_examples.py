@@ -35,7 +35,6 @@ class TestExamples(unittest.TestCase):
                 env={**os.environ, "PYTHONPATH": str(ROOT), "GSP_TEST": "True", "MPLBACKEND": "Agg"},
             )
             self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-            self.assertIn("wrote", done.stdout)
             where = folder if path.stem == "quickstart" else folder / "examples" / "output"
             return {picture.name: picture.read_bytes() for picture in where.glob("*.png")}
 
@@ -43,20 +42,22 @@ class TestExamples(unittest.TestCase):
         """Without a server it brings its own, with --server it draws the same there; the picture is not empty."""
         names = {path.stem for path in EXAMPLES}
         visuals = {"points", "markers", "pixels", "segments", "paths", "texts", "image"}
-        self.assertLessEqual(
-            visuals | {"quickstart", "network_client", "embedded_server", "image_from_numpy", "perspective"}, names
-        )
+        animations = {"orbit", "trackball_cube", "pan_zoom_scatter", "two_viewports", "live_plot", "picture_in_picture"}
+        others = {"quickstart", "network_client", "embedded_server", "image_from_numpy", "perspective"}
+        self.assertEqual(visuals | animations | others, names)
         with run_server() as server, ThreadPoolExecutor(4) as at_once:
-            runs = [
-                (at_once.submit(self.run_example, path), at_once.submit(self.run_example, path, "--server", server.url))
+            alone = {path.stem: at_once.submit(self.run_example, path) for path in EXAMPLES}
+            there = {
+                path.stem: at_once.submit(self.run_example, path, "--server", server.url)
                 for path in EXAMPLES
-            ]
-            for path, (first, second) in zip(EXAMPLES, runs):
-                with self.subTest(example=path.name):
-                    alone, remote = first.result(), second.result()
-                    self.assertTrue(alone)
-                    self.assertTrue(all(name.startswith(path.stem) for name in alone), alone.keys())
-                    self.assertEqual(alone, remote)
-                    for picture in alone.values():
+                if path.stem in ("quickstart", "points", "network_client", "orbit")  # one of each way to begin
+            }
+            for name, run in alone.items():
+                with self.subTest(example=name):
+                    pictures = run.result()
+                    self.assertTrue(pictures)
+                    self.assertTrue(all(written.startswith(name) for written in pictures), pictures.keys())
+                    for picture in pictures.values():
                         self.assertGreater(len(np.unique(array_of(picture).reshape(-1, 3), axis=0)), 5)
-            self.assertGreaterEqual(server.health()["counts"]["pictures"], len(EXAMPLES) - 1)
+                    self.assertEqual(there[name].result() if name in there else pictures, pictures)
+            self.assertGreaterEqual(server.health()["counts"]["pictures"], len(there))

@@ -1,29 +1,38 @@
-"""What the examples share: which server draws, and where the picture goes."""
+"""Which server draws, and where the picture goes."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import pathlib
-from typing import Iterator
+from typing import Iterator, Optional
 
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, RenderServer, Viewport, VisualBase
 
-OUTPUT = pathlib.Path(__file__).resolve().parent / "output"
+OUTPUT = pathlib.Path(__file__).resolve().parent.parent / "output"
+
+
+def parse(video: bool = False) -> argparse.Namespace:
+    """The command line: --server URL, and for a video --video FILE and --width PX."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--server", metavar="URL", help="draw on this server (default: one inside this script)")
+    if video:
+        parser.add_argument("--video", metavar="FILE", help="save a video, without a window: .mp4, .gif, .webp, .apng")
+        parser.add_argument("--width", type=int, default=640, metavar="PX", help="width of the picture (default 640)")
+    return parser.parse_args()
 
 
 @contextlib.contextmanager
-def server_url() -> Iterator[str]:
+def server_url(arguments: Optional[argparse.Namespace] = None) -> Iterator[str]:
     """The server named by --server URL, else one inside this script for as long as the block runs."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--server", metavar="URL", help="draw on this server (default: one inside this script)")
-    url = parser.parse_args().server
-    if url:
-        yield url
+    arguments = arguments or parse()
+    if arguments.server:
+        yield arguments.server
     else:
-        with RenderServer(port=0) as server:
+        workers = 2 if getattr(arguments, "video", None) else 0  # processes draw a video's frames side by side
+        with RenderServer(port=0, workers=workers) as server:
             yield server.url
 
 

@@ -1,0 +1,1 @@
+"""What the examples share: starting and saving, cameras, and controls for the mouse."""
