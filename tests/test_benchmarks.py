@@ -11,7 +11,7 @@ from unittest import mock
 
 from gsp_network import Canvas, render_payload
 
-from .benchmarks import first_picture, frame, fuzz, soak
+from .benchmarks import first_picture, frame, fuzz, soak, video
 from .processes import Answer, needs_proc
 from .scenes import body_of, points
 
@@ -23,11 +23,15 @@ def printed_by(main: Any, *arguments: str) -> tuple[Any, str]:
     return status, printed.getvalue()
 
 
+QUICK = mock.patch.multiple(soak, HEAD_SECONDS=0.5, BODY_SECONDS=1.0)  # for clients that dawdle
+
+
 @needs_proc
 class TestSoak(unittest.TestCase):
     def test_runs_and_finds_nothing(self) -> None:
         """Good and hostile requests, and killed workers: nothing is wrong or lost, and all figures are printed."""
-        status, printed = printed_by(soak.main, "--requests", "100", "--clients", "6", "--seconds", "60")
+        with QUICK:
+            status, printed = printed_by(soak.main, "--requests", "100", "--clients", "6", "--seconds", "60")
         self.assertEqual(status, 0, printed)
         for name in ("ok", "wrong", "lost", "hostile", "kills", "time", "front RSS", "front files", "0 findings"):
             self.assertRegex(printed, rf"(?m)^{name}\b", printed)
@@ -35,7 +39,8 @@ class TestSoak(unittest.TestCase):
 
     def test_stops_when_its_time_is_up(self) -> None:
         """What was not asked within the time is a finding, and the end comes soon."""
-        status, printed = printed_by(soak.main, "--requests", "100000", "--clients", "2", "--seconds", "1")
+        with QUICK:
+            status, printed = printed_by(soak.main, "--requests", "100000", "--clients", "2", "--seconds", "1")
         self.assertEqual(status, 1, printed)
         self.assertRegex(printed, r"FOUND: \d+ of 100500 requests within the time")
 
@@ -117,6 +122,14 @@ class TestFirstPicture(unittest.TestCase):
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 first_picture.main()
         self.assertRegex(printed.getvalue(), r"(?m)^first picture / import: [\d.]+$")
+
+
+class TestVideo(unittest.TestCase):
+    def test_runs(self) -> None:
+        """A few frames of a small scene come from one worker and from two, and the ratio is printed."""
+        ratio, printed = printed_by(video.main, "--frames", "3", "--rounds", "1", "--count", "20")
+        self.assertRegex(printed, rf"(?m)^frames +[\d.]+ +[\d.]+ +{ratio:.2f}$")
+        self.assertRegex(printed, r"(?m)^apng +[\d.]+ +[\d.]+ +[\d.]+$")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ from .support import ROOT
 
 PACKAGE = ROOT / "gsp_network"
 HEAVY = {"numpy", "matplotlib", "PIL", "datoviz"}
+# Those whose public names arrive lazily.
+PACKAGES = [gsp_network, gsp_network.scene] + [
+    importlib.import_module(f"gsp_network.{name}") for name in ("animator", "renderer", "viewport_events")
+]
 
 
 class Source(NamedTuple):
@@ -95,6 +99,13 @@ class Loading(unittest.TestCase):
         )
         self.assertEqual(loaded & (HEAVY - {"numpy"}), set())
 
+    def test_animator_is_light(self):
+        """The animator loads no drawing library, and nothing of the server's."""
+        loaded = loaded_after("from gsp_network.animator import AnimatorNetwork")
+        self.assertIn("gsp_network.animator.live", loaded)
+        self.assertEqual(ours(loaded, "server", "framing", "listening", "workers", "rendering", "backends"), [])
+        self.assertEqual(loaded & (HEAVY - {"numpy"}), set())
+
     def test_server_without_client(self):
         """The server loads nothing of the client's."""
         loaded = loaded_after("import gsp_network.server")
@@ -111,7 +122,7 @@ class Loading(unittest.TestCase):
 class PublicNames(unittest.TestCase):
     def test_all(self):
         """__all__ is sorted, without doubles, and each name leads somewhere."""
-        for package in (gsp_network, gsp_network.scene, importlib.import_module("gsp_network.renderer")):
+        for package in PACKAGES:
             with self.subTest(package.__name__):
                 self.assertEqual(package.__all__, sorted(set(package.__all__)))
                 for name in package.__all__:
@@ -124,7 +135,7 @@ class PublicNames(unittest.TestCase):
 
     def test_names_for_type_checkers(self):
         """What type checkers and editors are told to import is exactly what arrives on first use."""
-        for package in (gsp_network, gsp_network.scene, importlib.import_module("gsp_network.renderer")):
+        for package in PACKAGES:
             with self.subTest(package.__name__):
                 tree = ast.parse(pathlib.Path(package.__file__).read_text(encoding="utf-8"))
                 (block,) = (node for node in tree.body if isinstance(node, ast.If))
@@ -189,6 +200,11 @@ class Contracts(unittest.TestCase):
             with self.subTest(item.__name__):
                 self.assertEqual(item.__abstractmethods__, methods)
 
+    def test_animator_network(self):
+        """AnimatorNetwork is an AnimatorBase that lacks no method."""
+        self.assertTrue(issubclass(gsp_network.AnimatorNetwork, AnimatorBase))
+        self.assertEqual(gsp_network.AnimatorNetwork.__abstractmethods__, frozenset())
+
     def test_network_renderer(self):
         """NetworkRenderer is a RendererBase that lacks no method."""
         self.assertTrue(issubclass(gsp_network.NetworkRenderer, RendererBase))
@@ -250,7 +266,7 @@ class Sources(unittest.TestCase):
         self.assert_none(
             f"{source.name}:{item.line}"
             for source in SOURCES
-            if not source.name.startswith(("backends/", "renderer/"))
+            if not source.name.startswith(("backends/", "renderer/", "animator/", "viewport_events/"))
             and source.name not in ("rendering.py", "loading.py")
             for item in imports(source)
             if item.module.split(".")[0] in ("matplotlib", "mpl_toolkits", "PIL", "datoviz")

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import unittest
 
-from gsp_network import Points
+from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, Points, SessionRecorder, Viewport
 from gsp_network.settings import Settings, markdown_table
 from gsp_network.tools import reference
 from gsp_network.transport import png_fault
@@ -64,6 +64,7 @@ class TestReadme(unittest.TestCase):
             for block in blocks("python"):
                 exec(compile(block.replace(ADDRESS, server.url), "README.md", "exec"), names)
         self.assertEqual(png_fault((self.folder / "points.png").read_bytes()), "")
+        self.assertEqual((self.folder / "grow.gif").read_bytes()[:6], b"GIF89a")
         self.assertIn("Points.sizes: 2 items, expected 500", printed.getvalue())
         self.assertRegex(printed.getvalue(), r"422 canvas\.width max_canvas_side [0-9a-f]{32}")
         self.assertRegex(printed.getvalue(), r"\d+ bytes in, \d+ bytes out")
@@ -77,8 +78,12 @@ class TestReadme(unittest.TestCase):
             self.assertEqual(sum(mark in line for line in by_ci), 1)
             self.assertIn(mark, (ROOT / ".ci" / "run").read_text())
         (self.folder / "scene.json").write_bytes(body_of(points((0, 0, 0))))
+        shutil.copytree(ROOT / "examples", self.folder / "examples", ignore=shutil.ignore_patterns("output", "*.png"))
+        with run_server() as server, NetworkRenderer(Canvas(30, 20), server.url) as renderer:
+            with SessionRecorder(renderer, self.folder / "session.jsonl"):
+                renderer.render([Viewport(0, 0, 30, 20)], [points((0, 0, 0))], [Buffer.identity()], [Camera()])
         rest = [line for line in lines if line not in by_ci]
-        self.assertEqual(len(rest), 4, rest)
+        self.assertEqual(len(rest), 6, rest)
         for line in rest:
             with self.subTest(line=line):
                 if line.startswith("curl"):
@@ -87,7 +92,8 @@ class TestReadme(unittest.TestCase):
                     self.run_server_line(line)
                 else:
                     self.run_line(line)
-                    self.assertEqual(png_fault((self.folder / "again.png").read_bytes()), "")
+                    made = (self.folder / line.split()[-1]).read_bytes()
+                    self.assertTrue(made[:6] == b"GIF89a" or png_fault(made) == "")
 
     def run_line(self, line: str) -> None:
         command = line.replace(".venv/bin/python", f'"{sys.executable}"')

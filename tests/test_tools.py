@@ -17,13 +17,18 @@ import time
 import unittest
 from unittest import mock
 
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import features
+
+from gsp_network import Canvas, Event, SessionRecorder, render_payload
 from gsp_network.debugging import DebugFolder, write_whole
 from gsp_network.errors import GspNetworkError
 from gsp_network.framing import Response
 from gsp_network.tools import network_server, replay
 from gsp_network.transport import png_fault
 
-from .scenes import body_of, changed, points, run_server
+from .scenes import array_of, body_of, changed, points, run_server
 from .support import ROOT
 
 
@@ -88,6 +93,135 @@ class TestReplay(unittest.TestCase):
             cwd=ROOT,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class TestReplaySession(unittest.TestCase):
+    """A session of four frames, of which the second repeats the first, at 0, 0.1, 0.4 and 1 s."""
+
+    run_main = TestReplay.run_main
+
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = pathlib.Path(holder.name)
+        self.file = self.folder / "session"
+        first, *others = (body_of(points((x, 0, 0))) for x in (0, 0.4, 0.8))
+        self.bodies = [first, first, *others]
+        renderer = mock.Mock(on_frame=Event())
+        renderer.get_canvas.return_value = Canvas(100, 100, 96.0)
+        renderer.get_remote_renderer_name.return_value = "matplotlib"
+        with mock.patch("time.monotonic", side_effect=[50.0, 53.0, 53.1, 53.4, 54.0]):
+            with SessionRecorder(renderer, self.file):
+                for body in self.bodies:
+                    renderer.on_frame.dispatch(body)
+
+    def test_instants(self) -> None:
+        """At each instant of a video is the frame that was shown then, and the last frame is in it in any case."""
+        times = [3.0, 3.1, 3.4, 4.0]
+        table = (
+            (10, 1, [0, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3]),
+            (10, 2, [0, 1, 2, 2, 2, 3]),
+            (10, 0.5, [0, 0, 1, 1, 1, 1, 1, 1, *[2] * 12, 3]),
+            (2, 1, [0, 2, 3]),
+            (1, 1, [0, 3]),
+            (0.75, 1, [0, 3]),
+            (1000, 1, [*[0] * 100, *[1] * 300, *[2] * 600, 3]),
+        )
+        for fps, speed, shown in table:
+            with self.subTest(fps=fps, speed=speed):
+                self.assertEqual(replay.shown_at_instants(times, fps, speed), shown)
+        self.assertEqual(replay.shown_at_instants([7.0], 25, 1), [0])
+        self.assertEqual(replay.shown_at_instants([7.0, 7.0], 25, 1), [1])
+
+    def test_video(self) -> None:
+        """-o makes a video in this process; what repeats is drawn once."""
+        drawn: list[bytes] = []
+
+        def draw(body: bytes) -> bytes:
+            drawn.append(body)
+            return render_payload(body)
+
+        for name, options, frames in (("a.gif", ["--fps", "10"], 11), ("b.apng", ["--speed", "4"], 8)):
+            with self.subTest(name), mock.patch.object(replay, "render_payload", draw):
+                drawn.clear()
+                output = self.folder / name
+                status, out, err = self.run_main(str(self.file), "-o", str(output), *options)
+                self.assertEqual((status, out, err), (0, f"wrote {output}: {frames} frames\n", ""))
+                self.assertEqual(drawn, [self.bodies[0], *self.bodies[2:]])
+                with PillowImage.open(output) as video:
+                    self.assertEqual((video.n_frames, video.size), (frames, (100, 100)))
+                    video.seek(frames - 1)
+                    last = np.asarray(video.convert("RGB"))
+                self.assertTrue((last == array_of(render_payload(self.bodies[-1]))).mean() > 0.95)
+
+    def test_on_a_server(self) -> None:
+        """With --server the pictures of a video are that server's."""
+        output = self.folder / "out.webp" if features.check("webp") else self.folder / "out.gif"
+        with run_server() as server:
+            status, _, err = self.run_main(str(self.file), "-o", str(output), "--server", server.url, "--speed", "9")
+            self.assertEqual((status, err), (0, ""))
+            self.assertEqual(server.health()["counts"]["pictures"], 3)
+        self.assertGreater(output.stat().st_size, 0)
+
+    def test_preview(self) -> None:
+        """With GSP_TEST=True nothing is played: the first frame is rendered, and that is all."""
+        with mock.patch.dict(os.environ, {"GSP_TEST": "True", "MPLBACKEND": "TkAgg", "DISPLAY": ""}):
+            status, out, err = self.run_main(str(self.file))
+        self.assertEqual((status, out, err), (0, "rendered the first of 4 frames\n", ""))
+
+    def test_without_a_window(self) -> None:
+        """Where Matplotlib opens no window, it says what to do."""
+        for backend in ("Agg", "TkAgg"):
+            environ = {name: text for name, text in os.environ.items() if name not in ("DISPLAY", "GSP_TEST")}
+            done = subprocess.run(
+                [sys.executable, "-m", "gsp_network.tools.replay", str(self.file)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                cwd=ROOT,
+                env={**environ, "MPLBACKEND": backend},
+            )
+            with self.subTest(backend):
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn("Matplotlib opens none here: choose a backend that does", done.stderr)
+                self.assertNotIn("Traceback", done.stderr)
+
+    def test_failures_leave_no_video(self) -> None:
+        """A damaged session, an unknown kind of video, a frame that is refused: status 1, the reason, no file."""
+        good = self.file.read_bytes()
+        damaged, refused = self.folder / "damaged", self.folder / "refused"
+        damaged.write_bytes(good.replace(b'"time"', b'"tome"', 1))
+        refused.write_bytes(good.replace(b'"dpi":96.0},"viewports"', b'"dpi":0.5},"viewports"'))
+        for file, output, wanted in (
+            (damaged, "out.gif", "line 8: neither a frame nor a buffer"),
+            (self.file, "out.png", "expected one of .mp4, "),
+            (refused, "out.gif", "frame 1 of 4: canvas.dpi: 0.5, expected "),
+            (self.file, "no/out.gif", "No such file"),
+        ):
+            with self.subTest(wanted):
+                status, out, err = self.run_main(str(file), "-o", str(self.folder / output))
+                self.assertEqual((status, out), (1, ""))
+                self.assertIn(wanted, err)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["damaged", "refused", "session"])
+
+    def test_bad_options(self) -> None:
+        """Options that do not fit are refused by argparse: status 2, and what they need."""
+        request = self.folder / "request.json"
+        request.write_bytes(self.bodies[0])
+        for arguments, wanted in (
+            ([str(request), "--speed", "2"], "need a recorded session"),
+            ([str(self.file), "--fps", "2"], "--fps needs -o"),
+            ([str(self.file), "--speed", "0"], "--speed: 0, expected a number above 0"),
+            ([str(self.file), "--speed", "nan"], "--speed: nan, expected a number above 0"),
+            ([str(self.file), "--speed", "x"], "--speed: invalid"),
+            ([str(self.file), "--fps", "1e9"], "--fps: 1e9, expected 0.01 to 1000"),
+        ):
+            err = io.StringIO()
+            with self.subTest(arguments=arguments), contextlib.redirect_stderr(err):
+                with self.assertRaises(SystemExit) as caught:
+                    replay.main(arguments)
+                self.assertEqual(caught.exception.code, 2)
+                self.assertIn(wanted, err.getvalue())
 
 
 class TestDebugFolder(unittest.TestCase):

@@ -805,7 +805,7 @@ class TestPoolWithoutHelp(unittest.TestCase):
             code = (
                 "import sys, threading; from gsp_network.workers import WorkerPool\n"
                 "from gsp_network.settings import Settings; from tests import worker_functions as functions\n"
-                "pool = WorkerPool(3, Settings(render_timeout=0.9))\n"
+                "pool = WorkerPool(3, Settings(render_timeout=0.9, imports=('tests.worker_alarm',)))\n"
                 "while pool.state()['idle'] < 3: threading.Event().wait(0.01)\n"
                 "pool._settings = Settings(render_timeout=600)\n"
                 f"pool.submit(functions.hang, {folder!r} + '/one')\n"
