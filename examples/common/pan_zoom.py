@@ -1,56 +1,24 @@
 """Panning and zooming a flat scene with the mouse."""
 
-from typing import Optional
-
 import numpy as np
 
 from gsp_network import MouseEvent
-from gsp_network.viewport_events import ViewportEventsNetwork
+
+from .control import Control
 
 ZOOM_PER_STEP = 1.15
 
 
-class PanZoom:
-    """The left button drags the scene along; the wheel zooms about the place under the mouse.
+class PanZoom(Control):
+    """The left button drags the scene along; the wheel zooms about the place under the mouse. `matrix` is for a camera's view."""
 
-    Attributes:
-        matrix: (4, 4), for the camera's view.
-    """
+    def place(self, event: MouseEvent) -> np.ndarray:
+        return np.array([event.x_ndc, event.y_ndc])
 
-    def __init__(self, events: ViewportEventsNetwork) -> None:
-        self.matrix = np.eye(4)
-        self._changed = True
-        self._last: Optional[np.ndarray] = None
-        events.button_press_event.subscribe(self._press)
-        events.button_release_event.subscribe(self._release)
-        events.mouse_move_event.subscribe(self._move)
-        events.mouse_scroll_event.subscribe(self._scroll)
+    def dragged(self, last: np.ndarray, now: np.ndarray) -> None:
+        self.matrix[:2, 3] += now - last
 
-    def take(self) -> bool:
-        """Whether the matrix has changed since this was last asked."""
-        changed, self._changed = self._changed, False
-        return changed
-
-    def _press(self, event: MouseEvent) -> None:
-        if event.left_button:
-            self._last = _place(event)
-
-    def _release(self, event: MouseEvent) -> None:
-        if event.left_button:
-            self._last = None
-
-    def _move(self, event: MouseEvent) -> None:
-        if self._last is not None:
-            now = _place(event)
-            self.matrix[:2, 3] += now - self._last
-            self._last, self._changed = now, True
-
-    def _scroll(self, event: MouseEvent) -> None:
-        factor, place = ZOOM_PER_STEP**event.scroll_steps, _place(event)
+    def scrolled(self, event: MouseEvent) -> None:
+        factor, place = ZOOM_PER_STEP**event.scroll_steps, self.place(event)
         self.matrix[:2, :2] *= factor
         self.matrix[:2, 3] = place + factor * (self.matrix[:2, 3] - place)
-        self._changed = True
-
-
-def _place(event: MouseEvent) -> np.ndarray:
-    return np.array([event.x_ndc, event.y_ndc])
