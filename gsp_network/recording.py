@@ -13,18 +13,22 @@ byte for byte, but for the text of its buffers.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import logging
+import math
 import os
 import pathlib
 import re
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional, Protocol, Union
 
 from .errors import InvalidScene, kind_of
 from .scene.objects import Canvas
+from .settings import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from .scene.events import Event
@@ -34,6 +38,9 @@ logger = logging.getLogger(__name__)
 FORMAT = "gsp_network session"
 VERSION = 1
 MAX_HEADER_BYTES = 4096
+MAX_LINE_BYTES = (
+    256 * 2**20
+)  # of a line, and of a request with its buffers; a server takes 64 MiB unless told otherwise
 
 # In JSON this is a key with its value and nothing else: inside a string the quotes would have backslashes.
 _BUFFER = re.compile(rb'("data_base64"\s*:\s*")([^"\\]+)(?=")')
@@ -77,6 +84,7 @@ class SessionRecorder:
         }
         self._path = pathlib.Path(path)
         self._written: set[bytes] = set()  # digests
+        self._lock = threading.RLock()  # threads may share a renderer
         self._start = time.monotonic()
         self._file: Optional[io.FileIO] = io.FileIO(self._path, "wb")  # unbuffered: a line is written at once
         self._event = renderer.on_frame
@@ -88,6 +96,10 @@ class SessionRecorder:
             raise
 
     def _on_frame(self, body: bytes) -> None:
+        with self._lock:
+            self._add(body)
+
+    def _add(self, body: bytes) -> None:
         seconds = round(time.monotonic() - self._start, 6)
         if b"\n" in body or b"\r" in body:  # laid out over lines, as ours never is; an equal document on one
             body = json.dumps(json.loads(body), separators=(",", ":")).encode()
@@ -98,15 +110,20 @@ class SessionRecorder:
         """Write a buffer where it has not been written yet; what stands in its place in the document."""
         hashed = hashlib.sha256(match[2])
         if hashed.digest() not in self._written:
-            self._written.add(hashed.digest())
             self._write(b'{"sha256":"%s","data_base64":"%s"}' % (hashed.hexdigest().encode(), match[2]))
+            self._written.add(hashed.digest())
         return match[1] + b"sha256:" + hashed.hexdigest().encode()
 
     def _write(self, line: bytes) -> None:
         if self._file is None:  # it failed before
             return
+        begin = self._file.tell()
         try:
             _write_line(self._file, line)
+        except KeyboardInterrupt:  # the recording may go on: no half a line stays in its middle
+            self._file.seek(begin)
+            self._file.truncate()
+            raise
         except OSError as exc:
             logger.error("%s: %s; the recording ends here, rendering goes on", self._path, exc.strerror or exc)
             self.close()
@@ -116,7 +133,8 @@ class SessionRecorder:
         if self._file is not None:
             file, self._file = self._file, None
             self._event.unsubscribe(self._on_frame)
-            file.close()
+            with contextlib.suppress(OSError):  # it holds nothing back
+                file.close()
 
     def __enter__(self) -> SessionRecorder:
         return self
@@ -145,7 +163,7 @@ def is_session(path: Union[str, os.PathLike[str]]) -> bool:
 def _header(line: bytes) -> Optional[dict[str, Any]]:
     try:
         head = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return head if isinstance(head, dict) and head.get("format") == FORMAT else None
 
@@ -169,7 +187,7 @@ class Session:
     def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
         self._path = pathlib.Path(path)
         self._frames: list[_Frame] = []
-        self._buffers: dict[bytes, int] = {}  # digest -> where its line begins
+        self._buffers: dict[bytes, tuple[int, int]] = {}  # digest -> where its line begins, and the length of its text
         self._file = open(self._path, "rb")  # noqa: SIM115 - closed by close()
         try:
             head = _header(self._file.readline(MAX_HEADER_BYTES))
@@ -194,16 +212,26 @@ class Session:
         if not isinstance(fields, dict) or set(fields) != {field.name for field in Canvas.FIELDS}:
             raise InvalidScene(f"{self._path} line 1", "no canvas, expected its width, height and dpi")
         try:
-            return Canvas(**fields)
+            canvas = Canvas(**fields)
+            for name, value in (
+                ("max_canvas_side", max(canvas.get_width(), canvas.get_height())),
+                ("max_dpi", canvas.get_dpi()),
+            ):
+                DEFAULT_LIMITS.check(name, "canvas", value, "px" if "side" in name else "dpi")
+            return canvas
         except InvalidScene as exc:
             raise InvalidScene(f"{self._path} line 1", str(exc)) from None
 
     def _read_lines(self) -> None:
         number, offset = 1, self._file.tell()
-        for line in iter(self._file.readline, b""):
+        for line in iter(lambda: self._file.readline(MAX_LINE_BYTES), b""):
             number += 1
             try:
+                if len(line) == MAX_LINE_BYTES:
+                    raise InvalidScene(f"{self._path} line {number}", f"expected fewer than {MAX_LINE_BYTES} bytes")
                 self._read_line(line, offset)
+            except InvalidScene:
+                raise
             except (ValueError, RecursionError) as exc:
                 if not line.endswith(b"\n"):
                     logger.warning("%s: line %d is cut short and left out", self._path, number)
@@ -218,7 +246,7 @@ class Session:
             hashed = hashlib.sha256(buffer[2])
             if hashed.hexdigest().encode() != buffer[1]:
                 raise ValueError(f"a buffer of sha256 {hashed.hexdigest()}, expected {buffer[1].decode()}")
-            self._buffers[hashed.digest()] = offset
+            self._buffers[hashed.digest()] = offset, len(buffer[2])
             return
         frame = _FRAME.fullmatch(line)
         if frame is None:
@@ -226,10 +254,17 @@ class Session:
         document = json.loads(line)["document"]  # a ValueError of its own where it is not JSON
         if not isinstance(document, dict):
             raise ValueError(f"a document that is {kind_of(document)}, expected a request's")
+        size = len(frame[2])
         for reference in _REFERENCE.finditer(frame[2]):
-            if bytes.fromhex(reference[2].decode()) not in self._buffers:
+            known = self._buffers.get(bytes.fromhex(reference[2].decode()))
+            if known is None:
                 raise ValueError(f"buffer {reference[2].decode()} of this frame stands in no line before")
+            size += known[1]
+        if size >= MAX_LINE_BYTES:
+            raise ValueError(f"a request of {size} bytes, expected fewer than {MAX_LINE_BYTES}")
         seconds = float(frame[1])
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"time {seconds}, expected seconds, 0 or more")
         if self._frames and seconds < self._frames[-1].seconds:
             raise ValueError(f"time {seconds}, expected at least that of the frame before, {self._frames[-1].seconds}")
         self._frames.append(_Frame(seconds, offset))
@@ -242,14 +277,14 @@ class Session:
         return _REFERENCE.sub(self._fill_in, frame[2])
 
     def _fill_in(self, reference: re.Match[bytes]) -> bytes:
-        buffer = _BUFFER_LINE.fullmatch(self._line(self._buffers[bytes.fromhex(reference[2].decode())]))
+        buffer = _BUFFER_LINE.fullmatch(self._line(self._buffers[bytes.fromhex(reference[2].decode())][0]))
         if buffer is None or buffer[1] != reference[2]:
             raise InvalidScene(str(self._path), f"buffer {reference[2].decode()} has changed since the file was opened")
         return reference[1] + buffer[2]
 
     def _line(self, offset: int) -> bytes:
         self._file.seek(offset)
-        return self._file.readline()
+        return self._file.readline(MAX_LINE_BYTES)
 
     def close(self) -> None:
         """Close the file; a second time does nothing."""

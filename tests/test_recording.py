@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -13,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 
-from gsp_network import Camera, Canvas, Event, InvalidScene, NetworkRenderer, SessionRecorder, Viewport
+from gsp_network import Camera, Canvas, Event, InvalidScene, NetworkRenderer, SessionRecorder, Viewport, recording
 from gsp_network.recording import Session, is_session
 
 from .scenes import body_of, image, one_of_each, points, text
@@ -226,6 +228,12 @@ class Damage(Case):
             ([*whole[:3], *whole[4:]], f"line 7: buffer {digest} of this frame stands in no line before"),
             ([*whole[:-1], b'{"time":0.1,"document":{"a"}}\n'], "line 10: "),
             ([*whole[:-1], b'{"time":0.1,"document":7}\n'], "line 10: a document that is "),
+            ([*whole[:-1], b'{"time":1e999,"document":{}}\n'], "line 10: time inf, expected seconds"),
+            ([b"[" * 4000], "line 1: no session's"),
+            (
+                [_line({**head, "canvas": {**head["canvas"], "width": 60_000}}), *whole[1:]],
+                "line 1: canvas: 60000 px, expected at most 8192",
+            ),
             ([*whole, b'{"time":0,"document":{}}\n'], "line 11: time 0.0, expected at least"),
             ([*whole[:-1], b'{"time":9,"document":' + 5000 * b'{"a":' + 5001 * b"}" + b"\n"], "line 10: "),
             (whole[:1], "a session without frames, expected one at least"),
@@ -237,6 +245,50 @@ class Damage(Case):
                     Session(self.path)
                 self.assertTrue(str(caught.exception).startswith(str(self.path)), str(caught.exception))
                 self.assertIn(problem, str(caught.exception))
+
+    def test_more_than_a_request_may_hold(self) -> None:
+        """A frame whose buffers come to more than any request, as a line of more, is refused before they are put together."""
+        with mock.patch.object(recording, "MAX_LINE_BYTES", 5000):
+            text = b"A" * 1000
+            digest = hashlib.sha256(text).hexdigest().encode()
+            reference = b'"data_base64":"sha256:' + digest + b'"'
+            buffer = b'{"sha256":"' + digest + b'","data_base64":"' + text + b'"}\n'
+            for count, problem in ((3, ""), (5, "a request of "), (60, "expected fewer than 5000 bytes")):
+                document = b'{"time":1,"document":{"a":[' + b",".join([b"{" + reference + b"}"] * count) + b"]}}\n"
+                self.path.write_bytes(self.whole[0] + buffer + document)
+                with self.subTest(count=count):
+                    if not problem:
+                        self.assertEqual(len(self.bodies()), 1)
+                        continue
+                    with self.assertRaisesRegex(InvalidScene, f"line 3: .*{problem}"):
+                        Session(self.path)
+
+    def test_interrupted(self) -> None:
+        """Where Ctrl-C comes in the middle of a line, that frame alone is missing when the recording goes on."""
+        renderer = Renderer()
+        whole = [body_of(points((x, 0, 0))) for x in (0.1, 0.2, 0.3)]
+        real = recording._write_line
+
+        def interrupted(file: Any, line: bytes) -> None:
+            file.write(line[: len(line) // 2])
+            raise KeyboardInterrupt
+
+        with SessionRecorder(renderer, self.path):
+            renderer.on_frame.dispatch(whole[0])
+            with mock.patch.object(recording, "_write_line", interrupted), self.assertRaises(KeyboardInterrupt):
+                renderer.on_frame.dispatch(whole[1])
+            self.assertIs(recording._write_line, real)
+            renderer.on_frame.dispatch(whole[1])
+            renderer.on_frame.dispatch(whole[2])
+        self.assertEqual(self.bodies(), whole)
+
+    def test_threads(self) -> None:
+        """Frames that several threads encode at once are recorded one after the other."""
+        renderer = Renderer()
+        sent = [body_of(points((x, 0, 0))) for x in np.linspace(-1, 1, 60)]
+        with SessionRecorder(renderer, self.path), concurrent.futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(renderer.on_frame.dispatch, sent))
+        self.assertEqual(sorted(self.bodies()), sorted(sent))
 
     def test_changed_while_open(self) -> None:
         """A file that changes while it is read is an error, not another picture."""

@@ -131,6 +131,8 @@ class TestReplaySession(unittest.TestCase):
             with self.subTest(fps=fps, speed=speed):
                 self.assertEqual(replay.shown_at_instants(times, fps, speed), shown)
         self.assertEqual(replay.shown_at_instants([7.0], 25, 1), [0])
+        with self.assertRaisesRegex(GspNetworkError, "expected at most 1000000 frames"):
+            replay.shown_at_instants([0.0, 1e9], 25, 1)
         self.assertEqual(replay.shown_at_instants([7.0, 7.0], 25, 1), [1])
 
     def test_video(self) -> None:

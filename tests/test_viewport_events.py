@@ -297,6 +297,21 @@ class Keys(Case):
         self.type("a")
         self.assertEqual(self.keys(), [])
 
+    def test_release_after_the_focus_went(self) -> None:
+        """A key's release goes where its press went, and nowhere else, also if shift or ctrl is let go in between."""
+        one, two = self.listen(0, 0, 50, 100), self.listen(50, 0, 50, 100)
+        first = one._viewport.get_uuid()
+        for pressed, released in (("a", "a"), ("A", "a"), ("ctrl+a", "a"), ("+", "+"), ("ctrl++", "+")):
+            with self.subTest(pressed=pressed):
+                self.press(25, 50)
+                self.release(25, 50)
+                self.key(pressed)
+                self.press(75, 50)
+                self.release(75, 50)
+                self.key(released, "release")
+                self.assertEqual(self.keys(), [(first, "key_press", pressed), (first, "key_release", released)])
+        self.assertFalse(two._pressed | one._pressed)
+
     def test_release_follows_press(self) -> None:
         """A key that was pressed for a viewport is reported to it as released, also when the keys have gone elsewhere."""
         uuid = self.listen(0, 0, 50, 100)._viewport.get_uuid()

@@ -112,6 +112,8 @@ def change(delta_time):
     point.set_positions(np.array([[where[0], 0.0, 0.0]]))
     return [point]
 
+from matplotlib import pyplot
+pyplot.figure()  # another window, as programs have
 animator.start(*scene)
 say(ended=True)
 renderer.close()

@@ -6,6 +6,7 @@ of the animation is one of the file, and a picture is gone once it is written.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import pathlib
@@ -64,7 +65,8 @@ class _Writer:
 
     def abort(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what it still holds does not matter any more
+            self._file.close()
 
     def _begin(self) -> None:
         raise NotImplementedError
@@ -86,8 +88,12 @@ class _Writer:
         """A picture as a Pillow image."""
         from PIL import Image
 
-        image = Image.open(io.BytesIO(picture))
-        self._check_size(*image.size)
+        try:
+            image = Image.open(io.BytesIO(picture))
+            self._check_size(*image.size)
+            image.load()
+        except (OSError, SyntaxError) as exc:
+            raise VideoError(f"frame {self._frames}: a picture that Pillow cannot read: {exc}") from exc
         return image
 
     def _check_size(self, width: int, height: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import numbers
 import os
 import pathlib
 import sys
@@ -18,7 +19,7 @@ from ..transport import PathLike
 from .live import LiveLoop
 from .look_ahead import Patience, default_look_ahead, in_order
 from .progress import ProgressBar
-from .video import check_video, writing
+from .video import check_video, check_writer, writing
 
 if TYPE_CHECKING:
     from ..renderer import NetworkRenderer
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LEAST_FPS, MOST_FPS = 0.01, 1000.0  # the times of animated pictures hold no more
+MOST_GIF_FPS = 100.0  # whose tick is 1/100 s
+MOST_FRAMES = 100_000_000
 
 Scene = tuple[Sequence[Any], Sequence[Any], Sequence[Any], Sequence[Any]]
 
@@ -67,9 +70,14 @@ class AnimatorNetwork(AnimatorBase):
         self._renderer = network_renderer
         self._fps = _number(fps, "fps", LEAST_FPS, MOST_FPS, "frames in a second")
         self._duration = _number(video_duration, "video_duration", 0, math.inf, "seconds")
+        check_writer(video_writer)
         self._video = None if video_path is None else check_video(video_path, video_writer)
         if self._video is not None:
             self._frame_count()  # raises where there is none
+            if self._video.path.suffix.lower() == ".gif" and self._fps > MOST_GIF_FPS:
+                raise InvalidScene(
+                    "fps", f"{fps!r}, expected at most {MOST_GIF_FPS:g} for .gif; .webp and .apng take more"
+                )
         if look_ahead is not None:
             _check_count(look_ahead, "look_ahead")
         self.look_ahead = look_ahead
@@ -155,23 +163,33 @@ class AnimatorNetwork(AnimatorBase):
             ClientError: the server gave no picture; the message names the frame.
         """
         count = self._frame_count() if frame_count is None else _check_count(frame_count, "frame_count")
+        if self._running:
+            raise GspNetworkError("this animator runs already; stop() it first")
         self._stopped.clear()
         return self._pictures((viewports, visuals, model_matrices, cameras), count)
 
     def _frame_count(self) -> int:
-        count = round(self._fps * self._duration)
+        frames = self._fps * self._duration
+        count = round(frames) if frames <= MOST_FRAMES else 0
+        if count < 1 and frames > MOST_FRAMES:
+            raise InvalidScene(
+                "video_duration",
+                f"{self._duration:g} s at {self._fps:g} frames/s, expected {MOST_FRAMES} frames at most",
+            )
         if count < 1:
             raise InvalidScene(
-                "video_duration", f"{self._duration} s at {self._fps} frames/s is no frame, expected one"
+                "video_duration", f"{self._duration:g} s at {self._fps:g} frames/s is no frame, expected one"
             )
         return count
 
     def _pictures(self, scene: Scene, count: int) -> Iterator[bytes]:
         renderer = self._renderer
         ahead = self.look_ahead
+        answered = ahead is None  # it is asked, which raises where it is not there
         if ahead is None:
             ahead = default_look_ahead(renderer.get_server_health(), renderer.get_remote_renderer_name())
-        yield from in_order(self._bodies(scene, count), Patience(renderer.request, self.retry_seconds), ahead)
+        patience = Patience(renderer.request, self.retry_seconds, answered)
+        yield from in_order(self._bodies(scene, count), patience, ahead)
 
     def _bodies(self, scene: Scene, count: int) -> Iterator[Optional[bytes]]:
         """One request a frame, each 1/fps after the one before."""
@@ -211,8 +229,8 @@ class AnimatorNetwork(AnimatorBase):
             bar.close()
             pictures.close()  # type: ignore[attr-defined]
         logger.info("%s: %d frames", self._video.path, done)
-        self._renderer.display(picture)
         self.on_video_saved.dispatch()
+        self._renderer.display(picture)
 
     def _preview(self, scene: Scene) -> None:
         body = self._frames(scene)(1 / self._fps)
@@ -241,18 +259,14 @@ def _some(changed: Any, func: Any) -> bool:
 
 
 def _number(value: Any, where: str, least: float, most: float, unit: str) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not least <= value <= most
-        or value == math.inf
-    ):
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    if not least <= number <= most or number == math.inf:
         expected = f"{least:g} to {most:g}" if most < math.inf else f"{least:g} or more"
         raise InvalidScene(where, f"{value!r}, expected {unit}, {expected}")
-    return value
+    return number
 
 
 def _check_count(value: Any, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
         raise InvalidScene(where, f"{value!r}, expected a whole number, 1 or more")
-    return value
+    return int(value)

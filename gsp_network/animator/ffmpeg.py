@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import pathlib
+import struct
 import subprocess
 import tempfile
 from typing import NamedTuple
@@ -36,10 +37,6 @@ _FORMATS = {
     ".mp4": _Format("mp4", (*_FILM, "-movflags", "+faststart"), _FILM_FILTERS, even=True),
     ".m4v": _Format("mp4", (*_FILM, "-movflags", "+faststart"), _FILM_FILTERS, even=True),
     ".mov": _Format("mov", (*_FILM, "-movflags", "+faststart"), _FILM_FILTERS, even=True),
-    # A palette for each picture.
-    ".gif": _Format(
-        "gif", ("-loop", "0"), "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1:dither=none"
-    ),
     ".apng": _Format("apng", ("-c:v", "apng", "-plays", "0", "-pix_fmt", "rgb24"), "null"),
 }
 # The first that ffmpeg has. Constant quality, hardly to be told from the pictures: their edges are sharper than a film's.
@@ -84,7 +81,7 @@ class FfmpegWriter:
     """
 
     def __init__(self, program: str, part: pathlib.Path, name: str, fps: float, width: int, height: int) -> None:
-        self._name = name
+        self._name, self._size = name, (width, height)
         row = _FORMATS[part.suffix]
         filters = row.filters
         if row.even and (width % 2 or height % 2):
@@ -112,7 +109,11 @@ class FfmpegWriter:
             raise VideoError(f"{program}: does not run: {exc.strerror}") from exc
 
     def add(self, picture: bytes) -> None:
-        """The next picture, as PNG; VideoError where ffmpeg has ended."""
+        """The next picture, as PNG; VideoError where ffmpeg has ended, or the picture is of another size."""
+        size = struct.unpack(">II", picture[16:24])
+        if size != self._size:
+            expected = f"{self._size[0]} x {self._size[1]} px"
+            raise VideoError(f"{self._name}: a picture of {size[0]} x {size[1]} px, expected {expected}")
         try:
             self._process.stdin.write(picture)  # type: ignore[union-attr]
         except OSError as exc:
@@ -125,6 +126,8 @@ class FfmpegWriter:
             self._process.stdin.close()  # type: ignore[union-attr]
         if self._process.wait():
             raise VideoError(f"{self._name}: ffmpeg failed: {self._last_words()}")
+        if self._said.tell() or self._said.seek(0, 2):
+            logger.warning("%s: ffmpeg said: %s", self._name, self._last_words())
 
     def abort(self) -> None:
         """End ffmpeg, where it still runs."""

@@ -6,6 +6,7 @@ Requests are made in threads of their own; everything else, the window above all
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Optional
@@ -22,6 +23,7 @@ MOST_UNDER_WAY = 2  # one is drawn while another travels
 SHORTEST_WAIT_SECONDS = 0.001  # the window gets that at least between two frames; 0 would be for ever
 LONGEST_WAIT_SECONDS = 0.02  # until a stop or a closed window is seen
 ANSWER_WAIT_SECONDS = 0.004  # until a picture that has come is shown
+CLOSING_TURNS = 3  # of the GUI's loop, for a window that was closed
 LAST_SECONDS = 2.0  # for pictures under way when the animation is stopped
 
 
@@ -42,6 +44,13 @@ def window_of(renderer: NetworkRenderer) -> Figure:
             " none: choose one that does, as by the environment variable MPLBACKEND=TkAgg, or give video_path"
         )
     return figure
+
+
+def let_go(canvas: Any) -> None:
+    """Have a window that was closed vanish, which takes its GUI a few turns of its loop."""
+    for _ in range(CLOSING_TURNS):
+        with contextlib.suppress(Exception):  # as soon as it has gone it cannot be asked any more
+            canvas.flush_events()
 
 
 class LiveLoop:
@@ -78,9 +87,12 @@ class LiveLoop:
         try:
             canvas.manager.show()
             self._run(figure, canvas)
+            if self._closed:
+                let_go(canvas)
         finally:
             canvas.mpl_disconnect(connection)
-            settle(future for _, future in self._under_way)
+            if not self._stopped.is_set():  # else they were waited for
+                settle(future for _, future in self._under_way)
 
     def _run(self, figure: Figure, canvas: Any) -> None:
         due = time.monotonic()
@@ -120,8 +132,8 @@ class LiveLoop:
             self._renderer.display(pictures[newest])
 
     def _on_close(self, event: Any) -> None:
-        # The loop sees it within LONGEST_WAIT_SECONDS; until then the window has time to go.
         self._closed = True
+        event.canvas.stop_event_loop()  # its timer may go with the window, and the loop would never end
 
     def _is_open(self, figure: Figure) -> bool:
         from matplotlib import pyplot

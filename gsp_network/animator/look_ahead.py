@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any, Callable, Iterable, Iterator, Optional
 
-from ..errors import BadResponse, ClientError, ServerError, ServerUnreachable
+from ..errors import BadResponse, ClientError, DeadlineExceeded, ServerError, ServerUnreachable
 from ..transport import BUSY
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ UNKNOWN_AHEAD = 2  # of a server that does not tell how many workers it has
 MOST_AHEAD = 12  # a server takes 16 connections from one address, and five requests a worker
 REPEATS_AHEAD = 8  # frames that only repeat the last picture, for each one that is drawn
 PAUSE_SECONDS = 0.2  # between the tries of a request, each of which holds tries of its own
-BROKEN_TRIES = 2  # more, of a request whose answer broke off or over which a worker crashed
+BROKEN_TRIES = 2  # more, of a request whose answer broke off or was late, or over which a worker crashed
 SETTLE_SECONDS = 2.0  # how long requests under way are waited for when nobody wants their pictures any more
 
 
@@ -53,7 +53,7 @@ def default_look_ahead(health: dict[str, Any], renderer_name: str) -> int:
     try:
         told = health["renderers"][renderer_name.partition("-")[0]]["workers"]  # "datoviz-v03" is datoviz
         workers = sum(int(told[state]) for state in ("idle", "busy", "starting"))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return UNKNOWN_AHEAD
     return max(UNKNOWN_AHEAD, min(workers + 1, MOST_AHEAD))
 
@@ -66,12 +66,13 @@ class Patience:
     Args:
         request: sends a body and returns the picture.
         seconds: how long a frame is tried, from its first failure.
+        answered: the server has answered something already.
     """
 
-    def __init__(self, request: Request, seconds: float) -> None:
+    def __init__(self, request: Request, seconds: float, answered: bool = False) -> None:
         self._request = request
         self._seconds = seconds
-        self._answered = False
+        self._answered = answered
         self._given_up = threading.Event()
 
     def give_up(self) -> None:
@@ -85,13 +86,13 @@ class Patience:
         while True:
             try:
                 picture = self._request(body)
-            except (BadResponse, ServerError, ServerUnreachable) as exc:
+            except (BadResponse, DeadlineExceeded, ServerError, ServerUnreachable) as exc:
                 if isinstance(exc, ServerUnreachable):
                     passing = self._answered
                 else:
                     self._answered = True
                     passing = isinstance(exc, ServerError) and exc.status == BUSY
-                    if isinstance(exc, BadResponse) or exc.type == "worker_crashed":
+                    if isinstance(exc, (BadResponse, DeadlineExceeded)) or exc.type == "worker_crashed":
                         broken += 1
                         passing = broken <= BROKEN_TRIES
                 deadline = deadline or time.monotonic() + self._seconds

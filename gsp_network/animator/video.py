@@ -6,8 +6,8 @@ import contextlib
 import fractions
 import os
 import pathlib
-import secrets
 import shutil
+import tempfile
 from typing import Any, Iterator, NamedTuple, Optional, Protocol
 
 from ..errors import InvalidScene, VideoError, kind_of
@@ -19,7 +19,7 @@ FORMATS = {
     ".mp4": (FFMPEG,),
     ".m4v": (FFMPEG,),
     ".mov": (FFMPEG,),
-    ".gif": (PILLOW, FFMPEG),
+    ".gif": (PILLOW,),  # ffmpeg's lasts longer or shorter than it should
     ".apng": (PILLOW, FFMPEG),
     ".webp": (PILLOW,),  # ffmpeg's drops a picture that equals the one before
 }
@@ -58,6 +58,12 @@ class Video(NamedTuple):
     program: str  # the path of ffmpeg where that is the writer, else empty
 
 
+def check_writer(writer: Optional[str]) -> None:
+    """Raise InvalidScene where that names no writer; None does, by the file's extension."""
+    if writer is not None and writer not in (FFMPEG, PILLOW):
+        raise InvalidScene("video_writer", f"{writer!r}, expected {FFMPEG!r}, {PILLOW!r} or None")
+
+
 def check_video(path: PathLike, writer: Optional[str]) -> Video:
     """The video that a path and, unless it is None, the name of a writer ask for.
 
@@ -69,8 +75,7 @@ def check_video(path: PathLike, writer: Optional[str]) -> Video:
         raise InvalidScene("video_path", f"{kind_of(path)}, expected the path of a file")
     found = pathlib.Path(path)
     extension = found.suffix.lower()
-    if writer is not None and writer not in (FFMPEG, PILLOW):
-        raise InvalidScene("video_writer", f"{writer!r}, expected {FFMPEG!r}, {PILLOW!r} or None")
+    check_writer(writer)
     if extension not in FORMATS:
         raise InvalidScene("video_path", f"extension {extension!r}, expected one of {', '.join(FORMATS)}")
     chosen = writer or FORMATS[extension][0]
@@ -106,11 +111,14 @@ def writing(video: Video, fps: float, canvas: Any) -> Iterator[OpenVideo]:
         VideoError: the file cannot be written, or the encoder failed.
     """
     path = video.path
-    part = path.with_name(f".{path.stem}.{os.getpid()}-{secrets.token_hex(4)}{path.suffix.lower()}")
+    if path.is_dir():
+        raise VideoError(f"{path}: is a folder, expected the path of a file")
+    with _telling(path):  # says what is wrong with the place before anything is drawn
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=".gsp_network-", dir=path.parent))
     try:
+        # In a folder of its own: a program that lags behind cannot make the file again once that is gone.
+        part = folder / f"video{path.suffix.lower()}"
         with _telling(path):
-            with open(part, "xb"):  # says what is wrong with the folder before anything is drawn
-                pass
             writer = _writer(video, part, fps, canvas)
         try:
             yield OpenVideo(path, writer)
@@ -121,8 +129,7 @@ def writing(video: Video, fps: float, canvas: Any) -> Iterator[OpenVideo]:
         with _telling(path):
             os.replace(part, path)
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

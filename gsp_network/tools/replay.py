@@ -19,7 +19,7 @@ import time
 from typing import Any, Callable, Iterator, Optional
 
 from ..animator.animator_network import LEAST_FPS, MOST_FPS
-from ..animator.live import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, window_of
+from ..animator.live import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, let_go, window_of
 from ..animator.progress import ProgressBar
 from ..animator.video import check_video, writing
 from ..debugging import write_whole
@@ -30,6 +30,7 @@ from ..rendering import render_payload
 from ..transport import TOKEN_VARIABLE, Transport, environment_token, picture_of
 
 DEFAULT_FPS = 25.0
+MOST_FRAMES = 1_000_000  # of a video
 SAME_INSTANT_SECONDS = 1e-6  # sessions tell times in microseconds
 
 Draw = Callable[[bytes], bytes]
@@ -147,8 +148,15 @@ def shown_at_instants(times: list[float], fps: float, speed: float) -> list[int]
         times: of the frames in seconds, in order.
         fps: instants in a second.
         speed: how many seconds of the frames' time go by in one.
+    Raises:
+        GspNetworkError: more than MOST_FRAMES.
     """
-    instants = math.ceil((times[-1] - times[0] - SAME_INSTANT_SECONDS) / speed * fps) + 1
+    seconds = (times[-1] - times[0] - SAME_INSTANT_SECONDS) / speed
+    if not seconds * fps < MOST_FRAMES:
+        raise GspNetworkError(
+            f"{seconds:g} s at {fps:g} frames/s, expected at most {MOST_FRAMES} frames; see --speed, --fps"
+        )
+    instants = math.ceil(seconds * fps) + 1
     return [_shown_at(times, times[0] + k * speed / fps) for k in range(max(instants, 1))]
 
 
@@ -188,7 +196,12 @@ def _play(renderer: NetworkRenderer, pictures: _Pictures, times: list[float], sp
             "environment variable MPLBACKEND=TkAgg, or write a video with -o video.mp4"
         ) from exc
     closed: list[Any] = []
-    canvas.mpl_connect("close_event", closed.append)
+
+    def on_close(event: Any) -> None:
+        closed.append(event)
+        event.canvas.stop_event_loop()
+
+    canvas.mpl_connect("close_event", on_close)
     canvas.manager.show()
     began, shown = time.monotonic(), 0
     while shown < len(times) - 1 and not closed:
@@ -197,6 +210,8 @@ def _play(renderer: NetworkRenderer, pictures: _Pictures, times: list[float], sp
             renderer.display(pictures[due])
             shown = due
         canvas.start_event_loop(_wait(times, shown, began, speed))
+    if closed:
+        let_go(canvas)
     return not closed
 
 

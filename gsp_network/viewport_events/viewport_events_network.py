@@ -94,12 +94,13 @@ class ViewportEventsNetwork(ViewportEventsBase):
         name = mpl_event.key
         if name is None:  # a key that Matplotlib has no name for
             return
-        expected = name in self._pressed
+        key = _plain(name)
+        expected = key in self._pressed
         if event_type is EventType.KEY_RELEASE:
-            self._pressed.discard(name)
+            self._pressed.discard(key)
         elif self._has_keys:
-            self._pressed.add(name)
-        if self._has_keys or (expected and event_type is EventType.KEY_RELEASE):
+            self._pressed.add(key)
+        if expected if event_type is EventType.KEY_RELEASE else self._has_keys:
             self._coalescer.add(KeyEvent(self._viewport.get_uuid(), event_type, str(name)))
 
     def _on_button(self, event_type: EventType, mpl_event: Any) -> None:
@@ -169,3 +170,8 @@ class ViewportEventsNetwork(ViewportEventsBase):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _plain(name: str) -> str:
+    """A key's name whatever else is held: Matplotlib's names begin with ctrl and the like, which may be released before it."""
+    return "key " + (name[:-1].rpartition("+")[2] + name[-1:]).lower()
