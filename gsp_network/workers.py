@@ -578,12 +578,13 @@ class WorkerPool(Executor):
         with self.changed:
             self.changed.wait_for(lambda: worker.reply is not None or worker.dead or worker.expired)
             timer.cancel()
-            reply = worker.reply
-            if reply is None or worker.expired:
+            reply = None if worker.expired else worker.reply
+            if reply is None:
                 worker.call = None
                 self._lost(worker, call)
-                return False
-        timer.join()
+        timer.join()  # it may be about to look at this worker
+        if reply is None:
+            return False
         value, error = None, None
         try:
             rss, spent = int(reply.facts["rss"]), reply.facts.get("spent", False) is True
