@@ -213,11 +213,8 @@ class Session:
             raise InvalidScene(f"{self._path} line 1", "no canvas, expected its width, height and dpi")
         try:
             canvas = Canvas(**fields)
-            for name, value in (
-                ("max_canvas_side", max(canvas.get_width(), canvas.get_height())),
-                ("max_dpi", canvas.get_dpi()),
-            ):
-                DEFAULT_LIMITS.check(name, "canvas", value, "px" if "side" in name else "dpi")
+            DEFAULT_LIMITS.check("max_canvas_side", "canvas", max(canvas.get_width(), canvas.get_height()), "px")
+            DEFAULT_LIMITS.check("max_dpi", "canvas", canvas.get_dpi(), "dpi")
             return canvas
         except InvalidScene as exc:
             raise InvalidScene(f"{self._path} line 1", str(exc)) from None

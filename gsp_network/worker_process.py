@@ -269,9 +269,8 @@ def _limit_resources(memory_bytes: int, maps_more: bool) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory_bytes:
         with contextlib.suppress(ValueError, OSError):
-            kind = (
-                resource.RLIMIT_DATA if maps_more else resource.RLIMIT_AS
-            )  # DATA: what is private and writable (Linux 4.7)
+            # DATA is what is private and can be written (Linux 4.7).
+            kind = resource.RLIMIT_DATA if maps_more else resource.RLIMIT_AS
             resource.setrlimit(kind, (memory_bytes, memory_bytes))
 
 

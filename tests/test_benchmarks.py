@@ -31,11 +31,11 @@ class TestSoak(unittest.TestCase):
     def test_runs_and_finds_nothing(self) -> None:
         """Good and hostile requests, and killed workers: nothing is wrong or lost, and all figures are printed."""
         with QUICK:
-            status, printed = printed_by(soak.main, "--requests", "40", "--clients", "6", "--seconds", "60")
+            status, printed = printed_by(soak.main, "--requests", "150", "--clients", "6", "--seconds", "60")
         self.assertEqual(status, 0, printed)
         for name in ("ok", "wrong", "lost", "hostile", "kills", "time", "front RSS", "front files", "0 findings"):
             self.assertRegex(printed, rf"(?m)^{name}\b", printed)
-        self.assertRegex(printed, r"(?m)^requests +44,")
+        self.assertRegex(printed, r"(?m)^requests +165,")
 
     def test_stops_when_its_time_is_up(self) -> None:
         """What was not asked within the time is a finding, and the end comes soon."""

@@ -145,7 +145,7 @@ class TestLockedDown(unittest.TestCase):
 
     def test_nothing_to_write_in(self) -> None:
         """With nothing to write in, a server starts and stops as ever, and draws or has its log say that it needs a directory."""
-        for workers in ("1", "0"):
+        for workers in ("2", "0"):
             with self.subTest(workers=workers):
                 found = self.locked(SERVE, workers, writable=None, input=body_of(*one_of_each()))
                 self.assertEqual(found["exit"], 0, found["log"])

@@ -338,7 +338,7 @@ class TestManyConnections(CorpusChecks):
     @needs_proc
     def test_idle_connections(self) -> None:
         """Row 13: connections over the limit are told 503 and when to come back; threads stay few; the rest heals."""
-        server = ServerProcess("--workers", "0", "--max-connections", "20", "--head-timeout", "0.5")
+        server = ServerProcess("--workers", "0", "--max-connections", "20", "--head-timeout", "1")
         self.addCleanup(server.close)
         server.post(GOOD)
         rest = footprint_at_rest(server.pid)

@@ -113,7 +113,7 @@ class TestDrawing(unittest.TestCase):
             killer.start()
             try:
                 with concurrent.futures.ThreadPoolExecutor(8) as threads:
-                    answers = list(threads.map(lambda n: ask(server, "POST", "/render", own_body(n)), range(120)))
+                    answers = list(threads.map(lambda n: ask(server, "POST", "/render", own_body(n)), range(200)))
             finally:
                 done.set()
                 killer.join()
@@ -162,7 +162,7 @@ class TestDrawing(unittest.TestCase):
                 with concurrent.futures.ThreadPoolExecutor(4) as threads:
                     asked = threads.map(lambda n: ask(server, "POST", "/render", own_body(n)), range(40))
                     statuses.update(answer[0] for answer in asked)
-                return server.workers()["restarts"].get("recycled", 0) >= 2
+                return server.workers()["restarts"].get("recycled", 0) >= 3
 
             self.assertTrue(wait_until(draw_some))
             self.assertEqual(statuses, {200})

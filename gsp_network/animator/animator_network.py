@@ -170,17 +170,16 @@ class AnimatorNetwork(AnimatorBase):
 
     def _frame_count(self) -> int:
         frames = self._fps * self._duration
-        count = round(frames) if frames <= MOST_FRAMES else 0
-        if count < 1 and frames > MOST_FRAMES:
+        if frames > MOST_FRAMES:
             raise InvalidScene(
                 "video_duration",
                 f"{self._duration:g} s at {self._fps:g} frames/s, expected {MOST_FRAMES} frames at most",
             )
-        if count < 1:
+        if round(frames) < 1:
             raise InvalidScene(
                 "video_duration", f"{self._duration:g} s at {self._fps:g} frames/s is no frame, expected one"
             )
-        return count
+        return round(frames)
 
     def _pictures(self, scene: Scene, count: int) -> Iterator[bytes]:
         renderer = self._renderer
