@@ -10,9 +10,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 from typing import Any, Optional
 
 from . import __version__
+from .commands import calling
 from .debugging import DebugFolder
 from .errors import GspNetworkError
 from .logs import configure
@@ -22,6 +24,7 @@ from .settings import add_arguments, environment_variable
 logger = logging.getLogger(__name__)
 
 PARENT_SECONDS = 0.5  # how often the parent is looked for with --exit-with-parent
+RENEW_SECONDS = 3600.0  # how often the run file is; systemd-tmpfiles deletes what has not changed for 10 days
 
 
 def default_workers() -> int:
@@ -37,9 +40,7 @@ def main(argv: Optional[list[str]] = None) -> int:
         0 after a stop by signal, 2 where it could not start.
     """
     parent = os.getppid()
-    parser = argparse.ArgumentParser(
-        prog="python -m gsp_network.server", description="Draw scenes sent by HTTP POST and answer PNG."
-    )
+    parser = argparse.ArgumentParser(prog=calling("serve"), description="Draw scenes sent by HTTP POST and answer PNG.")
     add_arguments(parser)
     parser.add_argument("--version", action="version", version=f"gsp_network {__version__}")
     arguments = vars(parser.parse_args(argv))
@@ -57,7 +58,7 @@ def main(argv: Optional[list[str]] = None) -> int:
 
 
 def serve(server: RenderServer, parent: Optional[int] = None) -> int:
-    """Serve until SIGINT or SIGTERM, from the main thread; a second signal stops at once.
+    """Serve until SIGINT, SIGTERM or POST /shutdown, from the main thread; a second signal stops at once.
 
     Args:
         server: it is started here, and closed.
@@ -66,6 +67,7 @@ def serve(server: RenderServer, parent: Optional[int] = None) -> int:
         The exit status, 0.
     """
     stop = threading.Event()
+    server.end_process = stop.set
     names = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.getsignal(number) for number in names}
 
@@ -80,10 +82,14 @@ def serve(server: RenderServer, parent: Optional[int] = None) -> int:
         with server:
             server.warm_up()
             _say_ready(server)
+            renewed = time.monotonic()
             while not stop.wait(1.0 if parent is None else PARENT_SECONDS):
                 if parent is not None and os.getppid() != parent:
                     logger.info("the process that started this server has ended")
                     break
+                if server.run_file is not None and time.monotonic() - renewed > RENEW_SECONDS:
+                    server.run_file.renew()
+                    renewed = time.monotonic()
             tell_systemd("STOPPING=1")
     finally:
         for number, handler in before.items():

@@ -24,18 +24,27 @@ from .admission import Access, Room
 from .deadlines import left
 from .errors import GspNetworkError, RequestRefused, ServerBusy
 from .head import Fields, Head, length_of_body, length_of_head, parse_head
-from .settings import Settings
+from .settings import Settings, is_loopback
 
 if TYPE_CHECKING:
     import ssl
 
 logger = logging.getLogger(__name__)
 
-METHODS = {"/render": ("POST",), "/health": ("GET", "HEAD"), "/metrics": ("GET", "HEAD"), "/": ("GET", "HEAD")}
+METHODS = {
+    "/render": ("POST",),
+    "/health": ("GET", "HEAD"),
+    "/metrics": ("GET", "HEAD"),
+    "/": ("GET", "HEAD"),
+    "/shutdown": ("POST",),
+}
 """What each path takes."""
 
 OPEN_PATHS = ("/health",)
 """What is answered without a token, to a stranger in fewer words."""
+
+OWN_PATHS = ("/shutdown",)
+"""For who has started the server, or runs as the same user: `Owner.check_own` decides, and no token opens it."""
 
 PROBLEM = "application/problem+json"
 READ_BYTES, BODY_PIECE, WRITE_PIECE = 64 * 1024, 2**20, 2**20
@@ -91,6 +100,9 @@ class Owner(Protocol):
     @property
     def closing(self) -> bool:
         """Whether no new request is taken."""
+
+    def check_own(self, head: Head, is_near: bool) -> None:
+        """Refuse who may not stop the server, by AccessDenied; `is_near` says whether the client is on this machine."""
 
     def check_room(self, head: Head) -> None:
         """Refuse a scene for which there is no place, as far as its head tells, by ServerBusy."""
@@ -284,7 +296,9 @@ class Connection(socketserver.BaseRequestHandler):
         if head.method not in METHODS[head.path]:
             methods = " and ".join(METHODS[head.path])
             raise RequestRefused(405, "method_not_allowed", f"{head.path} takes {methods}")
-        if head.path not in OPEN_PATHS:
+        if head.path in OWN_PATHS:
+            owner.check_own(head, self._is_near())
+        elif head.path not in OPEN_PATHS:
             owner.access.check_token(head)
         length = length_of_body(head, self._settings.max_body_bytes)
         if head.method == "POST":
@@ -294,7 +308,7 @@ class Connection(socketserver.BaseRequestHandler):
             raise RequestRefused(417, "expectation_failed", "Expect: only 100-continue is known")
         if owner.closing:
             raise ServerBusy("the server is shutting down")
-        if head.method != "POST":  # a body here is none of ours: the connection ends with it unread
+        if head.path != "/render":  # a body here is none of ours: the connection ends with it unread
             self._unread = length > 0
             return self._hand_over(head, b"")
         owner.check_room(head)
@@ -304,6 +318,11 @@ class Connection(socketserver.BaseRequestHandler):
             body = self._read_body(length)
             self._unread = False
             return self._hand_over(head, body)
+
+    def _is_near(self) -> bool:
+        """Whether the client is on this machine: at a loopback address, or at the very one under which it asks."""
+        peer = self.client_address[0]
+        return is_loopback(plain_address(peer)) or peer == self._connection.getsockname()[0]
 
     def _hand_over(self, head: Head, body: bytes) -> Response:
         owner = self.server.owner

@@ -4,6 +4,7 @@
     GET /health    what this server is and can do, as JSON; to who shows no token where one is needed, that it is there
     GET /metrics   counts and times, as Prometheus reads them
     GET /          the same for a person
+    POST /shutdown the end, for who shows what stands in this server's run file
 
 Every answer carries X-Request-Id and Server-Timing; every error is application/problem+json (RFC 9457). This module frames
 bytes and keeps count; it parses no scene and draws nothing: that happens in the executor.
@@ -22,6 +23,7 @@ import importlib.util
 import json
 import logging
 import os
+import secrets
 import socket
 import sys
 import threading
@@ -30,15 +32,16 @@ from concurrent.futures import Executor, Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional
 
-from . import __version__
+from . import __version__, run_files
 from .admission import Access, Room
-from .errors import GspNetworkError, OtherRenderer, ServerBusy, ServerStartError, WorkerCrashed
+from .errors import AccessDenied, GspNetworkError, OtherRenderer, ServerBusy, ServerStartError, WorkerCrashed
 from .framing import Exchange, Request, Response, problem
 from .head import Head
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
 from .logs import printable
 from .metrics import CONTENT_TYPE, Metrics
 from .pools import DATOVIZ, MATPLOTLIB, SHUTTING_DOWN, Pools
+from .run_files import RunFile
 from .settings import (
     FALLBACK_HEADER,
     RENDERER_ALIASES,
@@ -89,6 +92,9 @@ class RenderServer:
         settings: any other row of the settings table, by name; what is not given is taken from the environment.
     Attributes:
         access: who may ask; `access.made` is the token that was made because the address needs one and none was given.
+        instance: a random word for this server, which its run file and GET /health have.
+        end_process: what POST /shutdown calls where this process is the server's own. None: a program embeds it, and only
+            the server is closed.
     Raises:
         SettingError: a setting that does not exist or is out of range.
         ServerStartError: tokens, certificates, folders or modules that cannot be used.
@@ -113,6 +119,9 @@ class RenderServer:
         self._pools = Pools(self.settings, self.default_renderer, executor)
         self.room = Room(self.settings.max_inflight_bytes, self._pools.places())
         self._tls = tls_context(self.settings)
+        self.instance = secrets.token_hex(8)
+        self.end_process: Optional[Callable[[], None]] = None
+        self.run_file: Optional[RunFile] = None
         self._http: Optional[HttpServer] = None
         self._accepting: Optional[threading.Thread] = None
         self._started = time.monotonic()
@@ -134,6 +143,10 @@ class RenderServer:
             if self._http is not None:
                 return self
             http = _listen(self)
+            address, port = http.server_address[:2]
+            self.run_file = run_files.write(
+                self.instance, str(address), port, self._tls is not None, self.end_process is not None
+            )
             accepting = threading.Thread(
                 target=http.serve_forever,
                 kwargs={"poll_interval": TURN_SECONDS},
@@ -145,6 +158,7 @@ class RenderServer:
                 accepting.start()
             except BaseException as exc:
                 http.server_close()
+                self._remove_run_file()
                 self._pools.shutdown()
                 self._pools.join(LAST_SECONDS)
                 if isinstance(exc, RuntimeError):
@@ -175,6 +189,7 @@ class RenderServer:
         if http is not None:
             http.shutdown()
             http.server_close()
+            self._remove_run_file()  # the port is free, whatever is still being drawn
             http.finish(deadline)
             with self._lock:
                 self._cut_off = True
@@ -190,6 +205,10 @@ class RenderServer:
         if left:
             logger.warning("closed but for %s: its thread does not keep the program alive", " and ".join(left))
         return not left
+
+    def _remove_run_file(self) -> None:
+        if self.run_file is not None:
+            self.run_file.remove()
 
     def __enter__(self) -> RenderServer:
         return self.start()
@@ -220,6 +239,13 @@ class RenderServer:
 
     # -- answers
 
+    def check_own(self, head: Head, is_near: bool) -> None:
+        """Refuse who may not stop this server, by AccessDenied: who is elsewhere, or cannot read its run file."""
+        if not is_near:
+            raise AccessDenied(403, "not_here", f"{head.path}: taken from this machine alone")
+        if self.run_file is None or not self.run_file.opens(head.fields.get("Authorization")):
+            raise AccessDenied(401, "token", "Authorization: expected Bearer and the secret of this server's run file")
+
     def check_room(self, head: Head) -> None:
         """Refuse a scene for which there is no place, as far as its head tells, by ServerBusy."""
         name = head.fields.get(RENDERER_HEADER) or MATPLOTLIB
@@ -249,11 +275,21 @@ class RenderServer:
         if request.path == "/health":
             health = self.health() if request.trusted else {"status": "ok"}
             return Response(200, headers, json.dumps(health, indent=1).encode() + b"\n")
+        if request.path == "/shutdown":
+            self._shut_down()
+            return Response(202, headers, b'{"status": "closing"}\n')
         if request.path == "/metrics":
             return Response(200, {**headers, "Content-Type": CONTENT_TYPE}, self._metrics_text().encode("utf-8"))
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         headers.update({"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy})
         return Response(200, headers, _page(self).encode("utf-8"))
+
+    def _shut_down(self) -> None:
+        logger.info("asked to stop by POST /shutdown")
+        if self.end_process is not None:
+            self.end_process()
+        else:
+            threading.Thread(target=self.close, name="gsp-network-close", daemon=True).start()
 
     def render(self, request: Request) -> Response:
         """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
@@ -426,6 +462,7 @@ class RenderServer:
             "server": "gsp_network",
             "version": __version__,
             "protocol": PROTOCOL,
+            "instance": self.instance,
             "pid": os.getpid(),
             "default_renderer": self.default_renderer,
             "renderers": {name: self._pools.health(name) for name in RENDERER_NAMES},
@@ -512,13 +549,9 @@ def _listen(server: RenderServer) -> HttpServer:
         raise ServerStartError(f"host {host}: {exc.strerror}; use 127.0.0.1 for this machine alone") from exc
     except OSError as exc:
         if exc.errno == errno.EADDRINUSE:
-            hint = (
-                " (on macOS, AirPlay Receiver holds port 5000: System Settings, AirDrop & Handoff)"
-                if sys.platform == "darwin"
-                else ""
-            )
+            by_whom = run_files.holder_in_words(port)
             raise ServerStartError(
-                f"port {port} on {host} is in use{hint}: stop what holds it, or choose another with --port, 0 for a free one"
+                f"port {port} on {host} is in use{by_whom}, or choose another with --port, 0 for a free one"
             ) from exc
         if exc.errno == errno.EACCES:
             raise ServerStartError(

@@ -1,0 +1,48 @@
+"""The command lines under one name each, and what to type for one: of the package, or of a vendored single file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import NamedTuple, Optional
+
+
+class Command(NamedTuple):
+    """A command line: the module, within the package, that has its ``main(argv=None) -> int``, and what it is for."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "serve": Command("server", "draw scenes that clients send"),
+    "kill": Command("tools.network_server_kill", "free a port that a forgotten server holds"),
+    "replay": Command("tools.replay", "render a saved request again, or play a recorded session"),
+    "doctor": Command("tools.doctor", "tell what works on this machine, and what to do about the rest"),
+    "vendor": Command("tools.vendor", "write all of this as one file, or check such a file"),
+    "reference": Command("tools.reference", "print the tables of scene objects and of settings"),
+}
+
+
+def sources() -> Optional[dict[str, str]]:
+    """The modules of the vendored single file that this is, path -> source; None where it is a package of files."""
+    found: Optional[dict[str, str]] = getattr(sys.modules[__package__], "SOURCES", None)
+    return found
+
+
+def is_here(command: str) -> bool:
+    """Whether this can run that command: a vendored file may lack it."""
+    held = sources()
+    return held is None or COMMANDS[command].module.replace(".", "/") + ".py" in held
+
+
+def calling(command: str) -> str:
+    """What to type for a command: ``python -m gsp_network.server``, or ``python gsp_network.py serve`` of a vendored file."""
+    if sources() is None:
+        return f"python -m {__package__}.{COMMANDS[command].module}"
+    if not is_here(command):  # wherever else the package is
+        return f"python -m gsp_network.{COMMANDS[command].module}"
+    file = str(sys.modules[__package__].__file__)
+    near = os.path.relpath(file)
+    return f"python {shlex.quote(file if near.startswith(os.pardir) else near)} {command}"
