@@ -265,6 +265,12 @@ class ServerError(ClientError):
         return f"{self.args[1]} (HTTP {self.status}" + (f", request {self.request_id})" if self.request_id else ")")
 
 
+def error_named(name: str) -> Optional[type[GspNetworkError]]:
+    """The class of this module that has that name; None where there is none."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, GspNetworkError) else None
+
+
 def kind_of(value: Any) -> str:
     """How messages name the type of a value: JSON's null, true/false, object and list in words."""
     names = {type(None): "null", bool: "boolean", dict: "object", list: "list", str: "text"}

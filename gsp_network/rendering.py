@@ -10,10 +10,10 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from .backends import backend
+from .backends import backend, why_not
 from .backends.base import prepare
 from .codec import Scene, decode_document, read_document
-from .errors import GspNetworkError, InvalidScene, OtherRenderer
+from .errors import InvalidScene, OtherRenderer
 from .loading import allow_loading
 from .scene.groups import listed_indices
 from .scene.objects import Canvas, ModelMatrix, SceneObject, is_chain, item_count
@@ -117,11 +117,17 @@ def draw_scene(scene: Scene, limits: Limits) -> np.ndarray[Any, Any]:
 
 
 def warm_up() -> None:
-    """Load all that Matplotlib's first picture needs; without effect where it cannot be used."""
-    try:
-        render_scene(Scene(Canvas(1, 1), (), (), (), (), RENDERER_NAMES[0]))
-    except GspNetworkError as exc:
-        logger.info("not warmed up: %s", exc)
+    """Load all that Matplotlib's first picture needs; without effect where it is not installed.
+
+    Raises:
+        RendererUnavailable: it cannot be loaded.
+    """
+    name = RENDERER_NAMES[0]
+    reason = why_not(name)
+    if reason:
+        logger.info("not warmed up: %s", reason)
+    else:
+        render_scene(Scene(Canvas(1, 1), (), (), (), (), name))
 
 
 def encode_png(pixels: np.ndarray[Any, Any]) -> bytes:

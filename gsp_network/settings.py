@@ -137,6 +137,12 @@ class Settings(Limits):
         0,
         shown="one a CPU, at most 4; 0 for `RenderServer`",
     )
+    python: str = _row(
+        "",
+        "",
+        "interpreter of Python that runs the workers; a frozen program has none of its own",
+        shown="the one that runs the server",
+    )
     datoviz_workers: int = _row(
         1, "", "processes that draw with Datoviz, beside one warm spare; 0: Datoviz is refused", 0
     )

@@ -25,8 +25,9 @@ import sys
 import threading
 from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Sequence
 
-from . import __version__, backends, errors
-from .errors import GspNetworkError, LimitExceeded
+from . import __version__
+from .backends import spent
+from .errors import GspNetworkError, LimitExceeded, error_named
 from .logs import configure
 from .settings import Limits
 
@@ -128,7 +129,7 @@ def unpack(value: Any, data: io.BytesIO) -> Any:
 def pack_error(error: BaseException) -> dict[str, Any]:
     """An error of ours by the name of its class, or of its nearest one in `errors`, and its arguments; another as a fault."""
     for known in type(error).__mro__:
-        if isinstance(error, GspNetworkError) and getattr(errors, known.__name__, None) is known:
+        if isinstance(error, GspNetworkError) and error_named(known.__name__) is known:
             try:
                 return {"error": known.__name__, "args": pack(error.args, [])}
             except TypeError:
@@ -143,12 +144,12 @@ def pack_error(error: BaseException) -> dict[str, Any]:
 def unpack_error(facts: Any) -> GspNetworkError:
     """The error that `pack_error` packed; Garbage where it is none."""
     try:
-        made = getattr(errors, facts["error"])(*facts["args"])
-    except (AttributeError, KeyError, TypeError) as exc:
+        known = error_named(facts["error"])
+        if known is not None:
+            return known(*facts["args"])
+    except (KeyError, TypeError) as exc:
         raise Garbage(f"an error that is none: {str(facts)[:80]}") from exc
-    if not isinstance(made, GspNetworkError):
-        raise Garbage(f"an error that is none: {str(facts)[:80]}")
-    return made
+    raise Garbage(f"an error that is none: {str(facts)[:80]}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +183,7 @@ def function_named(name: str) -> Callable[..., Any]:
 
 def main(told: dict[str, Any]) -> None:
     """Serve calls until the input ends."""
+    _take_signals()
     faulthandler.enable()
     incoming, outgoing = _take_pipes()
     setup = Setup(**{**told, "imports": tuple(told["imports"])})
@@ -199,12 +201,21 @@ def main(told: dict[str, Any]) -> None:
         with _alarm(math.ceil(setup.render_timeout) + ALARM_SECONDS):
             write_frame(outgoing, BEGUN, frame.number, {})
             kind, facts, pieces = _answer(frame, setup.memory_bytes)
-            facts.update(rss=resident_bytes(), spent=backends.spent())
+            facts.update(rss=resident_bytes(), spent=spent())
             try:
                 write_frame(outgoing, kind, frame.number, facts, pieces)
             except OSError:  # the pool has ended
                 os._exit(0)
         del frame, facts, pieces
+
+
+def _take_signals() -> None:
+    """Signals as a program has them that was started by hand: what the host ignores or blocks was inherited, the alarm's too."""
+    for name in ("SIGALRM", "SIGCHLD"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

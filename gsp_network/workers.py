@@ -24,6 +24,7 @@ from concurrent.futures import Executor, Future
 from contextvars import ContextVar
 from typing import Any, BinaryIO, Callable, Optional, Sequence, cast
 
+from .children import how_it_ended, interpreter
 from .errors import RenderTimeout, ServerBusy, ServerStartError, WorkerCrashed
 from .folders import private_folder
 from .settings import Limits, Settings
@@ -68,11 +69,22 @@ END_SECONDS = 2.0  # for a worker to end by itself, and for one that was killed 
 STATUS_SECONDS = 0.5  # for a process whose output has ended to end by itself
 NO_WORKER = "worker processes do not start here; the server's log says why"
 
-# Runs before anything of ours can be imported. The path is the parent's; the host program's __main__ is never run again.
-BOOTSTRAP = (
-    "import json, sys; told = json.loads(sys.argv[1]); sys.path[:] = told['path']; import importlib; "
-    "importlib.import_module(told['module']).main(told['setup'])"
-)
+# Runs before anything of ours can be imported, and nothing from the current directory. The path is the parent's, behind its own
+# where it is another interpreter; the host program's __main__ is never run again, nor are the packages that this one is inside
+# of: it is loaded from its own file, under the name that it has in the parent.
+BOOTSTRAP = """\
+import sys
+sys.path[:] = [place for place in sys.path if place]
+import importlib.machinery, importlib.util, json
+told = json.loads(sys.argv[1])
+sys.path[:] = (sys.path if told["other"] else []) + told["path"]
+if told["file"]:
+    loader = importlib.machinery.SourceFileLoader(told["package"], told["file"])
+    spec = importlib.util.spec_from_file_location(told["package"], told["file"], loader=loader)
+    package = sys.modules[told["package"]] = importlib.util.module_from_spec(spec)
+    loader.exec_module(package)
+importlib.import_module(told["package"] + ".worker_process").main(told["setup"])
+"""
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request for which calls are submitted, for the log."""
@@ -86,9 +98,8 @@ def worker_command(
     Raises:
         ServerStartError: there is no interpreter to run it with.
     """
-    python = python or sys.executable
-    if not python or (getattr(sys, "frozen", False) and python == sys.executable):
-        raise ServerStartError("workers: no Python interpreter to run them with; draw in this process with workers=0")
+    named = python or settings.python
+    command = interpreter(named)
     setup = Setup(
         warm_up,
         settings.imports,
@@ -99,8 +110,17 @@ def worker_command(
         maps_more,
     )
     path = list(dict.fromkeys(os.path.abspath(place) for place in sys.path))
-    told = {"path": path, "module": f"{__package__}.worker_process", "setup": dataclasses.asdict(setup)}
-    return [python, "-c", BOOTSTRAP, json.dumps(told)]
+    file = os.path.abspath(sys.modules[__package__].__file__ or "")
+    if not os.path.isfile(file):  # in an archive: Python finds it again by the path
+        file = ""
+    told = {
+        "other": bool(named),
+        "path": path,
+        "package": __package__,
+        "file": file,
+        "setup": dataclasses.asdict(setup),
+    }
+    return [*command, "-c", BOOTSTRAP, json.dumps(told)]
 
 
 def worker_environment(folder: Optional[str]) -> dict[str, str]:
@@ -259,7 +279,7 @@ class _Worker:
         status = None if self.process is None else self.process.returncode
         if self.fault or status is None:
             return self.fault or "is gone"
-        return f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        return how_it_ended(status)
 
 
 class WorkerPool(Executor):
@@ -278,7 +298,7 @@ class WorkerPool(Executor):
         settings: render_timeout, recycle_renders, recycle_bytes, worker_memory_bytes, imports, log_level and log_format; None
             takes them from the environment.
         warm_up: a function without arguments that each worker runs before its first call, as "module:name".
-        python: the interpreter; None for the one that runs this. A frozen program has none to offer.
+        python: the interpreter; None for what the setting python says. See `children.interpreter`.
         command: what to run in place of all that, for tests.
         spares: how many more processes are kept ready, to take over at once where one dies or is due.
         single_use: end each worker after its first call, once that is answered, and start a fresh one.

@@ -1,10 +1,12 @@
-"""A machine where nothing can be written but in the temporary directory, or not even there; what is written and called at all.
+"""Where little is allowed: what is written and called at all, and a condition a test, as README's "Locked down" lists them.
 
-Locking down is done as a user can, in a user namespace (unshare), in which mounts are this test's own.
+Locking down is done as a user can, in namespaces (unshare) in which mounts and network are this test's own. Programs that a
+server is inside of are those of `hosts`, each in a process of its own.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -16,20 +18,29 @@ import sys
 import tempfile
 import unittest
 from typing import Any, Optional
+from unittest import mock
 
 from gsp_network.transport import png_fault
 
-from .processes import HEAD, JSON, PATIENCE, ServerProcess, post_request, wait_until
+from . import hosts
+from .processes import HEAD, JSON, PATIENCE, ServerProcess, needs_proc, post_request, server_environ, wait_until
 from .scenes import body_of, changed, image, one_of_each, points, text
 from .support import ROOT
 
-# $1: what stays writable, empty for nothing. $2: the directory to be in, beside $1. The rest is the command.
+# $1: what stays writable, empty for nothing. $2: the directory to be in, beside $1. $3: the user's home. The rest: the command.
 LOCK = """
 set -e
-writable=$1 directory=$2
-shift 2
+writable=$1 directory=$2 home=$3
+shift 3
+mount -t tmpfs none "$directory"
+mkdir "$directory/dev"
+for device in null zero full random urandom; do
+  touch "$directory/dev/$device"
+  mount --bind "/dev/$device" "$directory/dev/$device"
+done
+mount --rbind "$directory/dev" /dev
 if [ -n "$writable" ]; then mount --bind "$writable" "$writable"; fi
-for place in / /tmp /var/tmp /dev/shm "$HOME" "$directory" "$(dirname "$directory")"; do
+for place in / /tmp /var/tmp /dev "$home" "$directory" "$(dirname "$directory")"; do
   if [ "$place" != / ] && [ -d "$place" ]; then mount --rbind "$place" "$place"; fi
   if [ -d "$place" ]; then mount -o remount,bind,ro "$place"; fi
 done
@@ -37,13 +48,21 @@ cd "$directory"
 exec "$@"
 """
 
-# Runs locked down: says what can be written, then draws on a server with workers and on one in this process.
+# Gives a network namespace its loopback interface, the one that it has (ioctl SIOCSIFFLAGS of netdevice(7)).
+LOOPBACK = """
+import fcntl, socket, struct
+
+UP, RUNNING = 1, 64
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+    fcntl.ioctl(control, 0x8914, struct.pack("16sh14x", b"lo", UP | RUNNING))
+"""
+
+# Runs locked down: says what there is, then draws on a server with workers and on one in this process.
 DRAW = """
-import json, os, sys, tempfile
-from gsp_network import Canvas, NetworkRenderer, RenderServer, Buffer, Camera, Viewport
-from gsp_network.transport import png_fault
+import json, os, socket, sys, tempfile
+from gsp_network import RenderServer
+from tests import hosts
 from tests.processes import ServerProcess
-from tests.scenes import one_of_each
 
 def can_write(place):
     try:
@@ -52,26 +71,32 @@ def can_write(place):
     except OSError:
         return False
 
-def draw(url):
-    visuals = one_of_each()
-    n = len(visuals)
-    with NetworkRenderer(Canvas(100, 100, 96.0), url, timeout=60.0) as renderer:
-        scene = [Viewport(0, 0, 100, 100)] * n, visuals, [Buffer.identity()] * n, [Camera()] * n
-        return png_fault(renderer.render(*scene))
+def can_connect():
+    try:
+        socket.create_connection(("192.0.2.1", 80), 5).close()
+        return True
+    except OSError:
+        return False
 
-temporary = sys.argv[1]
-places = ("/dev/shm", "/var/tmp", os.environ["HOME"], os.getcwd(), os.path.dirname(temporary), temporary)
-found = {"writable": [place for place in places if can_write(place)]}
-server = ServerProcess("--workers", "2", cwd=os.getcwd())
-try:
-    found["workers"] = draw(server.ready["url"])
-    found["status"] = server.stop()
-    found["log"] = server.read_log()
-finally:
-    server.close()
+temporary, home = sys.argv[1:]
+places = ("/", "/tmp", "/var/tmp", "/dev", home, os.getcwd(), os.path.dirname(temporary), temporary)
+found = {
+    "writable": [place for place in places if can_write(place)],
+    "shared memory": os.path.exists("/dev/shm"),
+    "interfaces": [name for _, name in socket.if_nameindex()],
+    "network": can_connect(),
+    "environment": sorted(os.environ),
+}
+with RenderServer(port=0, workers=0, datoviz_workers=0) as embedded:
+    server = ServerProcess("--workers", "2", cwd=os.getcwd())
+    try:
+        found["thread"] = hosts.draw(embedded)
+        found["workers"] = hosts.draw(server)
+        found["status"] = server.stop()
+        found["log"] = server.read_log()
+    finally:
+        server.close()
 found["files"] = sorted(os.listdir(temporary))
-with RenderServer(port=0, workers=0) as embedded:
-    found["thread"] = draw(embedded.url)
 
 print(json.dumps(found))
 """
@@ -101,24 +126,40 @@ print(json.dumps({**found, "log": "".join(log)}))
 """
 
 
-def locked(
-    program: str, *arguments: str, writable: Optional[str], home: str, directory: str, input: bytes = b""
-) -> dict[str, Any]:
-    """What a program of Python prints as JSON when it runs locked down; SkipTest where that cannot be done."""
+def lock(program: str, *arguments: str, writable: Optional[str], directory: str) -> subprocess.Popen[bytes]:
+    """Start a program of Python locked down; SkipTest where that cannot be done."""
     if sys.platform != "linux" or shutil.which("unshare") is None:
         raise unittest.SkipTest("no namespaces here: they are Linux's, and unshare is util-linux's")
-    unshare = ["unshare", "-r", "-m"]
+    unshare = ["unshare", "-r", "-m", "-n"]
     tried = subprocess.run([*unshare, "true"], capture_output=True, text=True, timeout=PATIENCE)
     if tried.returncode:
         raise unittest.SkipTest(f"no user namespaces for this user: {tried.stderr.strip()}")
-    told = ("GSP_NETWORK_", "GSP_REMOTE_RENDERER", "MPLCONFIGDIR", "XDG_", "TEMP", "TMP")
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(told)}
-    environ.update(HOME=home, TMPDIR=writable or home, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
-    command = [*unshare, "sh", "-c", LOCK, "lock", writable or "", directory, sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, input=input, capture_output=True, timeout=3 * PATIENCE, env=environ)
-    if done.returncode:
-        raise AssertionError(done.stderr.decode(errors="replace"))
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    environ = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    if writable:
+        environ["TMPDIR"] = writable
+    home = os.path.expanduser("~")
+    command = [sys.executable, "-c", LOOPBACK + program, *arguments]
+    return subprocess.Popen(
+        [*unshare, "sh", "-c", LOCK, "lock", writable or "", directory, home, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environ,
+    )
+
+
+def found_by(process: subprocess.Popen[Any], input: Any = None) -> tuple[dict[str, Any], str]:
+    """What a program prints as JSON when it ends, and what it says on standard error."""
+    try:
+        printed, said = process.communicate(input, timeout=3 * PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    said = said if isinstance(said, str) else said.decode(errors="replace")
+    if process.returncode:
+        raise AssertionError(said)
+    return json.loads(printed), said
 
 
 class TestLockedDown(unittest.TestCase):
@@ -126,34 +167,198 @@ class TestLockedDown(unittest.TestCase):
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)
         self.base = pathlib.Path(holder.name).resolve()
-        for name in ("home", "here", "temporary"):
+        for name in ("here", "temporary"):
             (self.base / name).mkdir()
 
-    def locked(self, program: str, *arguments: str, writable: Optional[str], input: bytes = b"") -> dict[str, Any]:
-        home, directory = str(self.base / "home"), str(self.base / "here")
-        return locked(program, *arguments, writable=writable, home=home, directory=directory, input=input)
+    def lock(self, program: str, *arguments: str, writable: Optional[str]) -> subprocess.Popen[bytes]:
+        return lock(program, *arguments, writable=writable, directory=str(self.base / "here"))
 
     def test_temporary_directory_alone(self) -> None:
-        """With a temporary directory alone to write in, workers and threads draw, and the private folder is all that is made."""
-        temporary = str(self.base / "temporary")
-        found = self.locked(DRAW, temporary, writable=temporary)
-        self.assertEqual(found["writable"], [temporary])
+        """Row 65: with loopback and a temporary directory alone, without home, display and shared memory, all draw."""
+        temporary, home = str(self.base / "temporary"), os.path.expanduser("~")
+        found, _ = found_by(self.lock(DRAW, temporary, home, writable=temporary))
+        self.assertEqual((found["writable"], found["shared memory"]), ([temporary], False))
+        self.assertEqual((found["interfaces"], found["network"]), (["lo"], False))
+        self.assertFalse({"HOME", "DISPLAY", "WAYLAND_DISPLAY"} & set(found["environment"]))
         self.assertEqual((found["workers"], found["thread"], found["status"]), ("", "", 0), found["log"])
-        self.assertEqual(found["files"], ["gsp_network-0"])  # in there everybody is user 0
+        # In there everybody is user 0; the other folder is Matplotlib's own, for the program that draws without workers.
+        folders = [name for name in found["files"] if not name.startswith("matplotlib-")]
+        self.assertEqual(folders, ["gsp_network-0"])
         for word in ("Error", "Traceback", "WARNING"):
             self.assertNotIn(word, found["log"])
 
     def test_nothing_to_write_in(self) -> None:
-        """With nothing to write in, a server starts and stops as ever, and draws or has its log say that it needs a directory."""
-        for workers in ("2", "0"):
+        """With nothing to write in a server starts and stops as ever, and says that Matplotlib needs a directory."""
+        started = {workers: self.lock(SERVE, workers, writable=None) for workers in ("2", "0")}
+        for workers, process in started.items():
             with self.subTest(workers=workers):
-                found = self.locked(SERVE, workers, writable=None, input=body_of(*one_of_each()))
+                found, _ = found_by(process, body_of(*one_of_each()))
                 self.assertEqual(found["exit"], 0, found["log"])
-                if found["status"] != 200:
-                    self.assertIn(found["status"], (500, 503))
-                    self.assertRegex(found["body"], "its log has the details|the server's log says why")
-                    self.assertRegex(found["log"], "requires access to a writable cache directory|No usable temporary")
-                    self.assertNotIn(str(self.base), found["body"])
+                status, told = (
+                    (422, "cannot be loaded on the server; its log") if workers == "0" else (503, "the server's log")
+                )
+                self.assertEqual(found["status"], status)
+                self.assertIn(f"{told} says why", found["body"])
+                self.assertRegex(
+                    found["log"], "MPLCONFIGDIR environment variable to a writable|No usable temporary dir"
+                )
+                self.assertNotIn(str(self.base), found["body"])
+
+
+@unittest.skipUnless(os.name == "posix", "signals and descriptors are others elsewhere")
+class TestHosts(unittest.TestCase):
+    """The programs of `hosts`: all start at once, and each test looks at what one of them has found."""
+
+    FLAGS = {"isolated": ("-I", "-S", "-OO"), "strict": ("-W", "error", "-X", "dev")}
+    NAMES = (
+        "isolated",
+        "strict",
+        "frozen",
+        "threads",
+        "notebook",
+        *(("signals",) if os.path.exists("/proc/self") else ()),
+    )
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        environ = server_environ(MPLBACKEND="Agg")
+        environs = {
+            "isolated": {"TMPDIR": tempfile.gettempdir()},
+            "strict": {**environ, "PYTHONDEVMODE": "1"},  # for workers too
+        }
+        cls.started: dict[str, subprocess.Popen[str]] = {}
+        cls.ended: dict[str, tuple[dict[str, Any], str]] = {}
+        for name in cls.NAMES:
+            cls.started[name] = subprocess.Popen(
+                hosts.command(name, *cls.FLAGS.get(name, ())),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                env=environs.get(name, environ),
+            )
+            cls.addClassCleanup(end, cls.started[name])
+
+    def found(self, name: str) -> dict[str, Any]:
+        """What that program has found; standard error may hold what other libraries say of each other alone."""
+        if name not in self.ended:
+            self.ended[name] = found_by(self.started[name])
+        found, said = self.ended[name]
+        self.assertNotIn("Traceback", said)
+        self.assertNotIn("Exception ignored", said)
+        self.assertNotRegex(said, r"gsp_network\S*:\d+: \w*Warning")
+        return found
+
+    def test_isolated(self) -> None:
+        """Under -I -S -OO, with an empty environment and no display a server draws, and its workers are as isolated."""
+        found = self.found("isolated")
+        self.assertEqual(found["flags"], [1, 1, 2])
+        self.assertLessEqual(set(found["environment"]), {"TMPDIR", "LC_CTYPE"})
+        self.assertLessEqual({"-I", "-S"}, set(found["interpreter"]))
+        self.assertEqual((found["thread"], found["worker"], found["shown"]), ("", "", True))
+
+    def test_warnings_as_errors(self) -> None:
+        """Under -W error and -X dev neither server, client, animation nor figure warns of anything, and workers do not either."""
+        found = self.found("strict")
+        self.assertEqual(found["pages"], [True, True])
+        self.assertEqual((found["thread"], found["worker"], found["video"], found["status"]), ("", "", "GIF89a", "ok"))
+        self.assertRegex(found["paste"], r"^\d+ bytes in, \d+ bytes out, of http://127\.0\.0\.1:\d+\n$")
+
+    def test_frozen(self) -> None:
+        """Where sys.executable is no Python, workers are refused with what to do, or run by another interpreter."""
+        found = self.found("frozen")
+        for name in ("embedded", "frozen"):
+            self.assertRegex(
+                found[name], r"^workers: \S+ is no Python interpreter .* workers=0, .* python=\.\.\. \(--python\)$"
+            )
+        self.assertRegex(found["no python"], "^python: '.*python3', expected the path of a Python interpreter")
+        self.assertEqual(found["python"], "")
+
+    def test_no_subprocess(self) -> None:
+        """Where no process may be started, workers=0 draws; Matplotlib alone has tried, to ask for fonts."""
+        found = self.found("frozen")
+        self.assertEqual(found["thread"], "")
+        self.assertLessEqual(set(found["tried"]), set(FONT_FINDERS))
+
+    def test_threads(self) -> None:
+        """Started, asked and closed by threads, a server draws as it does alone, and so does a host meanwhile."""
+        found = self.found("threads")
+        self.assertEqual((found["wrong"], found["pictures"]), ([], ["", "", ""]))
+        self.assertTrue(found["at once"])
+        self.assertTrue(found["settings"])
+        self.assertEqual((found["figures"], found["left"]), ([], []))
+
+    @needs_proc
+    def test_signals(self) -> None:
+        """Signals, hooks, logging and environment stay the host's; workers have signals of their own, and are replaced."""
+        found = self.found("signals")
+        self.assertEqual(found["changed"], [])
+        self.assertEqual((found["thread"], found["worker"], found["after"]), ("", "", ""))
+        self.assertEqual((found["blocked"], found["ignored"]), (0, []))
+        self.assertTrue(found["gone"])
+        self.assertEqual((found["restarts"], found["children"]), (1, []))
+        self.assertRegex(
+            found["log"], r"worker \d+ has ended \(how cannot be told, since this program ignores or handles SIGCHLD\)"
+        )
+        self.assertNotIn("status 0", found["log"])
+
+    def test_notebook(self) -> None:
+        """Where a loop runs in the main thread and streams are no files, cells draw and show pictures, and nothing blocks."""
+        found = self.found("notebook")
+        check_cells(self, found)
+        self.assertEqual((found["shown"], found["said"]), (2, ""))
+
+
+def check_cells(case: unittest.TestCase, found: dict[str, Any]) -> None:
+    """What `hosts.cells` has found is as it should be."""
+    for workers in (0, 1):
+        for name in ("cell", "thread", "value"):
+            case.assertEqual(found[f"{name} {workers}"], "", name)
+        case.assertEqual(found[f"video {workers}"], "GIF89a")
+        case.assertRegex(found[f"live {workers}"], "needs a window, and Matplotlib's backend .* opens none")
+    case.assertTrue(found["loop"])
+
+
+@unittest.skipUnless(
+    importlib.util.find_spec("ipykernel") and importlib.util.find_spec("jupyter_client"),
+    "no notebook's kernel here: pip install ipykernel",
+)
+class TestKernel(unittest.TestCase):
+    def test_cells(self) -> None:
+        """A real notebook's kernel draws in its cells, shows the pictures in the page, and does not block."""
+        from jupyter_client.manager import start_new_kernel
+
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        environ = dict.fromkeys(("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"), holder.name)
+        outputs: list[Any] = []
+        code = "%matplotlib inline\nimport json\nfrom tests import hosts\nprint(json.dumps(await hosts.cells()))"
+        with mock.patch.dict(os.environ, environ):
+            paths = os.pathsep.join(map(os.path.abspath, sys.path))
+            manager, client = start_new_kernel(
+                startup_timeout=PATIENCE,
+                cwd=str(ROOT),
+                env={**os.environ, "PYTHONPATH": paths},
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                reply = client.execute_interactive(code, timeout=PATIENCE, output_hook=outputs.append)
+            finally:
+                client.stop_channels()
+                manager.shutdown_kernel(now=True)
+        self.assertEqual(reply["content"]["status"], "ok", reply["content"].get("traceback"))
+        printed = [output["content"]["text"] for output in outputs if output["msg_type"] == "stream"]
+        check_cells(self, json.loads("".join(printed)))
+        shown = [output["content"]["data"] for output in outputs if output["msg_type"] == "display_data"]
+        self.assertTrue(shown and all("image/png" in data for data in shown), shown)
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    """End a process, where it still runs, and close its pipes."""
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
 
 
 # Tells on standard error what this process opens, writes and calls: one line an event, by a system call without an event.

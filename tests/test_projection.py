@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import unittest
 import warnings
 
@@ -9,7 +12,32 @@ import numpy as np
 
 from gsp_network import InvalidScene, pixels_to_points, points_to_pixels, project
 
+from .processes import PATIENCE
+from .support import ROOT
+
 EYE = np.eye(4)
+
+# Projects in one thread and forks in another until that is done.
+FORKS = """
+import os, threading, warnings
+import numpy as np
+from gsp_network.scene.projection import project
+vertices, eye, perspective = np.ones((100_000, 3)), np.eye(4), np.eye(4)[[0, 1, 2, 2]]
+
+def project_many():
+    for _ in range(15):
+        project(vertices, eye, eye, eye)
+        project(vertices, eye, eye, perspective)
+
+projecting = threading.Thread(target=project_many)
+projecting.start()
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of any fork beside a thread
+while projecting.is_alive():
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
 
 
 def translate(x: float, y: float, z: float) -> np.ndarray:
@@ -106,6 +134,15 @@ class Projection(unittest.TestCase):
         """Matrices multiply in float64, so that large offsets that cancel leave nothing behind."""
         ndc, _ = project([[0.25, 0, 0]], translate(16777217, 0, 0), translate(-16777216, 0, 0), EYE)
         self.assertEqual(ndc[0, 0], 1.25)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "no forks here")
+    def test_processes_started_meanwhile(self):
+        """Many vertices are projected to the end also where another thread forks processes meanwhile."""
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, env=environ
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_arguments_are_left_alone(self):
         """Positions and matrices are not changed."""

@@ -455,6 +455,16 @@ class Small(VideoCase):
                 self.animate("a.mp4", seconds=20, size=(32, 22))
             self.check_nothing_left()
 
+    @unittest.skipUnless(os.name == "posix", "the stand-in for ffmpeg is a shell script")
+    def test_ffmpeg_fails_unseen(self) -> None:
+        """Where the program ignores SIGCHLD, and no status can be had, an ffmpeg that complains has failed."""
+        listing = 'case "$*" in *-encoders*) echo " V....D libx264  H.264"; exit 0;; esac\n'
+        self.fake_ffmpeg(listing + "cat >/dev/null; echo no room >&2; exit 4")
+        self.addCleanup(signal.signal, signal.SIGCHLD, signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        with self.assertRaisesRegex(VideoError, r"a.mp4: ffmpeg failed: no room \(status unknown\)$"):
+            self.animate("a.mp4", size=(32, 22))
+        self.check_nothing_left()
+
     @needs_ffmpeg
     def test_other_encoder(self) -> None:
         """An ffmpeg without libx264 writes MPEG-4, which is said."""

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from typing import NamedTuple
 
+from ..children import hides_ends
 from ..errors import VideoError
 from .video import exact_rate
 
@@ -124,9 +125,11 @@ class FfmpegWriter:
         """Complete the file; VideoError where ffmpeg could not."""
         with contextlib.suppress(OSError):  # its exit status says more
             self._process.stdin.close()  # type: ignore[union-attr]
-        if self._process.wait():
+        status = self._process.wait()
+        said = self._said.tell() or self._said.seek(0, 2)
+        if status or (said and hides_ends()):
             raise VideoError(f"{self._name}: ffmpeg failed: {self._last_words()}")
-        if self._said.tell() or self._said.seek(0, 2):
+        if said:
             logger.warning("%s: ffmpeg said: %s", self._name, self._last_words())
 
     def abort(self) -> None:
@@ -143,4 +146,6 @@ class FfmpegWriter:
         words = self._said.read().decode("utf-8", "replace").strip()
         status = self._process.returncode
         ended = f"signal {-status}" if status < 0 else f"status {status}"
+        if not status and hides_ends():
+            ended = "status unknown"
         return f"{words[-LAST_WORDS:] or 'it said nothing'} ({ended})"

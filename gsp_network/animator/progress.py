@@ -24,7 +24,8 @@ class ProgressBar:
         self._name = name
         self._total = total
         found = sys.stderr if stream is None else stream
-        self._stream = found if found is not None and found.isatty() else None  # None: pythonw has no stderr
+        # pythonw has no stderr, and what stands in its place inside other programs may have a `write` alone.
+        self._stream = found if getattr(found, "isatty", bool)() else None
         self._began = self._drawn = time.monotonic()
         self._width = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from ..errors import RendererUnavailable
 
 if TYPE_CHECKING:  # it needs numpy, which a server that draws in worker processes does without
     from .base import Backend
+
+logger = logging.getLogger(__name__)
 
 BACKENDS = {
     "matplotlib": (".matplotlib_backend", "MatplotlibBackend"),
@@ -55,7 +58,15 @@ def backend(name: str) -> Backend:
     with _lock:
         if name not in _instances:
             module, class_name = BACKENDS[name]
-            made: Any = getattr(importlib.import_module(module, __name__), class_name)
+            try:
+                made: Any = getattr(importlib.import_module(module, __name__), class_name)
+            except MemoryError:
+                raise
+            except Exception as exc:  # somebody else's code: broken, or without a place for its files
+                logger.error("%s cannot be loaded: %s", name, exc)
+                raise RendererUnavailable(
+                    f"renderer_name: {name} cannot be loaded on the server; its log says why"
+                ) from exc
             _instances[name] = made()
         return _instances[name]
 

@@ -11,6 +11,7 @@ beforehand is looked at here; for the rest, draw in a process that may end.
 
 from __future__ import annotations
 
+import importlib
 import threading
 from collections import OrderedDict
 from typing import Any, Callable, Optional, Sequence
@@ -203,8 +204,7 @@ def _fewer(parts: list[Part]) -> list[Part]:
 
 def _on_sheet(draw: str, drawing: Drawing, canvas: Canvas, math_text: bool = False) -> Optional[Picture]:
     """What the other backend draws of it, as a picture; None where nothing of it is seen."""
-    from . import matplotlib_backend
-
+    matplotlib_backend = importlib.import_module(".matplotlib_backend", __package__)
     with matplotlib_backend.drawing_lock:
         sheet = matplotlib_backend.Sheet(canvas.get_width(), canvas.get_height(), canvas.get_dpi())
         sheet.math_text = math_text

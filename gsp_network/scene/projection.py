@@ -31,12 +31,23 @@ def project(
         raise InvalidScene("model, view, projection", f"product of shape {matrix.shape}, expected (4, 4)")
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is masked below
         if (matrix[3] == (0, 0, 0, 1)).all():  # affine: w is 1 everywhere
-            ndc = vertices @ matrix[:3, :3].T + matrix[:3, 3]
+            ndc = _through(matrix[:3], vertices)
             visible = np.isfinite(ndc).all(axis=1)
         else:
-            clip = vertices @ matrix[:, :3].T + matrix[:, 3]
+            clip = _through(matrix, vertices)
             ndc = clip[:, :3] / clip[:, 3:]
             visible = np.isfinite(ndc).all(axis=1) & (clip[:, 3] > 0)
     if not visible.all():
         ndc = np.where(visible[:, np.newaxis], ndc, 0.0)
     return ndc, visible
+
+
+def _through(rows: np.ndarray[Any, Any], vertices: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(n, 3) vertices through some rows of a matrix, by numpy's own loops.
+
+    No matrix product: over many vertices OpenBLAS shares that among threads, and before a process is forked it ends these, also
+    under a product that is under way in another thread, which then waits for them for good. So it may go in a program that draws
+    and starts processes, as subprocess does by a fork on Python 3.9.
+    """
+    x, y, z = vertices.T
+    return np.stack([a * x + b * y + c * z + d for a, b, c, d in rows], axis=1)
