@@ -17,6 +17,10 @@ def lazy_names(
         namespace: its ``globals()``, where a name stays once it has arrived.
     """
     where = {name: module for module, names in modules.items() for name in names.split()}
+    held = namespace.get(
+        "SOURCES"
+    )  # of a vendored single file, which may lack some; what it lacks is an error that says so
+    there = [name for name in where if held is None or _is_held(where[name], held)]
 
     def find(name: str) -> Any:
         if name not in where:
@@ -24,4 +28,8 @@ def lazy_names(
         value = namespace[name] = getattr(importlib.import_module(where[name], package), name)
         return value
 
-    return sorted(where), find, lambda: sorted({*namespace, *where})
+    return sorted(there), find, lambda: sorted({*namespace, *there})
+
+
+def _is_held(module: str, held: dict[str, str]) -> bool:
+    return f"{module[1:]}.py" in held or f"{module[1:]}/__init__.py" in held

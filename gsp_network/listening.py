@@ -51,7 +51,7 @@ class HttpServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128
+    request_queue_size = 1024  # a connection that finds it full tries again after a second
     allow_reuse_address = os.name == "posix"  # elsewhere it would let two servers share a port
     allow_reuse_port = False
 
@@ -71,6 +71,10 @@ class HttpServer(ThreadingHTTPServer):
     def server_bind(self) -> None:
         socketserver.TCPServer.server_bind(self)  # HTTPServer's looks up the host's full name, which can take seconds
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def shutdown(self) -> None:
+        shut(self.socket, socket.SHUT_RDWR)  # on Linux this wakes the accepting loop before its turn is over
+        super().shutdown()
 
     def server_close(self) -> None:
         super().server_close()

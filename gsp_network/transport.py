@@ -24,6 +24,7 @@ import zlib
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from . import __version__
+from .commands import calling
 from .deadlines import ReceivingSide, connecting, left, verifying_context
 from .errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable, kind_of
 from .settings import environment_variable, is_loopback, is_token
@@ -41,7 +42,6 @@ DETAIL_CHARS = 2000  # of a server's own words
 PROXY_PASSWORD = "Proxy-authorization"  # as urllib.request spells it
 # The picture of the largest canvas that a server draws by default, uncompressed, is 64 MiB.
 MAX_ANSWER_BYTES = 256 * 2**20
-START_HINT = "start one with: python -m gsp_network.server"
 TOKEN_VARIABLE = environment_variable("token")
 BUSY = 503
 RETRIES = 3
@@ -275,13 +275,13 @@ def _is_tls_end(exc: BaseException) -> bool:
 def _explain(exc: OSError) -> str:
     """Why there is no connection, and what to do."""
     if isinstance(exc, ConnectionRefusedError):
-        return f"no server answers there; {START_HINT}"
+        return f"no server answers there; start one with: {calling('serve')}"
     if ssl is not None and isinstance(exc, ssl.SSLCertVerificationError):
         remedy = CERTIFICATE_REMEDIES.get(exc.verify_code, CAFILE_REMEDY)
         return f"the server's certificate does not verify: {exc.verify_message.rstrip('.')}; {remedy}"
     if ssl is not None and isinstance(exc, ssl.SSLError):
         return f"no https connection: {exc.reason or exc.strerror or exc}; is the server one for http?"
-    return f"{exc.strerror or exc or type(exc).__name__}; is a server there? {START_HINT}"
+    return f"{exc.strerror or exc or type(exc).__name__}; is a server there? start one with: {calling('serve')}"
 
 
 class _Kept(http.client.HTTPResponse):

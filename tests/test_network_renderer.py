@@ -33,10 +33,11 @@ from gsp_network import (
     Texture,
     Viewport,
 )
+from gsp_network.commands import calling
 from gsp_network.server import current_request
 from gsp_network.transport import PNG_SIGNATURE, png_fault
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 60.0
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 WHITE = (255, 255, 255)
 
@@ -194,7 +195,7 @@ class Rendering(RendererCase):
             renderer = self.connect(server)
             self.draw(renderer)
             port = server.port
-        with self.assertRaises(ServerUnreachable):
+        with mock.patch("gsp_network.transport.FIRST_BACKOFF_SECONDS", 0.001), self.assertRaises(ServerUnreachable):
             self.draw(renderer)
         with RenderServer(port=port):
             self.assertEqual(tuple(pixels_of(self.draw(renderer, GREEN))[15, 20]), GREEN)
@@ -391,7 +392,7 @@ class ServersErrors(RendererCase):
                 with self.assertRaises(ServerUnreachable) as caught:
                     self.draw(renderer)
         self.assertIn(url, str(caught.exception))
-        self.assertIn("python -m gsp_network.server", str(caught.exception))
+        self.assertIn(f"start one with: {calling('serve')}", str(caught.exception))
 
 
 class Figures(RendererCase):

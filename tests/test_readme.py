@@ -13,12 +13,15 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, Points, SessionRecorder, Viewport
 from gsp_network.settings import Settings, markdown_table
 from gsp_network.tools import reference
+from gsp_network.tools.vendor import sources
 from gsp_network.transport import png_fault
 
+from .processes import ServerProcess
 from .scenes import body_of, points, run_server
 from .support import ROOT
 
@@ -83,16 +86,20 @@ class TestReadme(unittest.TestCase):
             with SessionRecorder(renderer, self.folder / "session.jsonl"):
                 renderer.render([Viewport(0, 0, 30, 20)], [points((0, 0, 0))], [Buffer.identity()], [Camera()])
         rest = [line for line in lines if line not in by_ci]
-        self.assertEqual(len(rest), 6, rest)
+        self.assertEqual(len(rest), 9, rest)
         for line in rest:
             with self.subTest(line=line):
                 if line.startswith("curl"):
                     self.run_curl(line)
                 elif line.endswith("gsp_network.server"):
                     self.run_server_line(line)
+                elif line.endswith("network_server_kill"):
+                    self.run_kill_line(line)
+                elif line.endswith("tools.doctor"):
+                    self.run_line(line)
                 else:
                     self.run_line(line)
-                    made = (self.folder / line.split()[-1]).read_bytes()
+                    made = (self.folder / line.split()[-1].replace(".py", ".png")).read_bytes()
                     self.assertTrue(made[:6] == b"GIF89a" or png_fault(made) == "")
 
     def run_line(self, line: str) -> None:
@@ -129,6 +136,14 @@ class TestReadme(unittest.TestCase):
         self.assertIn("serves on http://127.0.0.1:", said)
         self.assertEqual(process.returncode, 0)
 
+    def run_kill_line(self, line: str) -> None:
+        temporary = {"TMPDIR": str(self.folder)}  # so that it finds the run file of this server alone
+        server = ServerProcess("--workers", "0", **temporary)
+        self.addCleanup(server.close)
+        with mock.patch.dict(os.environ, temporary):
+            self.run_line(f"{line} --port {server.port}")
+        self.assertEqual(server.process.wait(60), 0)
+
     def test_links_and_picture(self) -> None:
         """Files that README points to are there, and the picture is the quickstart's."""
         for target in re.findall(r"\]\(([^)#]+)\)", README):
@@ -142,7 +157,6 @@ class TestReadme(unittest.TestCase):
         """Every module of the package stands in the table of rooms, and every room there exists."""
         rooms = README.split("| room | what is there |")[1]
         named = set(re.findall(r"`([a-z_]+(?:\.py|/))`", rooms.split("\n\n")[0]))
-        package = ROOT / "gsp_network"
-        found = {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
-        found |= {path.parent.name + "/" for path in package.glob("*/__init__.py")}
+        found = {path for path in sources() if "/" not in path and not path.startswith("_")}
+        found |= {path[: -len("__init__.py")] for path in sources() if path.endswith("/__init__.py")}
         self.assertEqual(named, found)

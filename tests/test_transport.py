@@ -15,10 +15,11 @@ from email.message import Message
 from typing import Any, Callable, Optional
 from unittest import mock
 
+from gsp_network.commands import calling
 from gsp_network.errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable
 from gsp_network.transport import PNG_SIGNATURE, Answer, Transport, picture_of, png_fault, retry_delay
 
-JOIN_SECONDS = 5.0
+JOIN_SECONDS = 60.0  # for what must come; only a test that fails takes as long
 SHORT = 0.4  # a timeout that is meant to pass
 LATE = 2.0  # how much later than its timeout a request may end on a busy machine
 DRIP = 0.02  # between two bytes of a trickled answer
@@ -718,7 +719,7 @@ class Retries(TransportCase):
             thread.join(JOIN_SECONDS)
         self.assertFalse(thread.is_alive())
         self.assertEqual([answer.status for answer in found], [503])
-        self.assertLess(time.monotonic() - began, JOIN_SECONDS)
+        self.assertLess(time.monotonic() - began, 20.0)
         self.without_pauses()
         self.assertEqual(self.post(transport).status, 200)
 
@@ -1058,7 +1059,7 @@ class Urls(TransportCase):
             with self.assertRaises(ServerUnreachable) as caught:
                 self.post(self.transport(url, retries=0))
         self.assertIn(url, str(caught.exception))
-        self.assertIn("python -m gsp_network.server", str(caught.exception))
+        self.assertIn(f"start one with: {calling('serve')}", str(caught.exception))
         self.assertIsInstance(caught.exception.__cause__, ConnectionRefusedError)
 
     def test_unknown_host(self) -> None:

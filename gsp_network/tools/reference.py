@@ -7,6 +7,7 @@ import sys
 from enum import Enum
 from typing import Optional
 
+from ..commands import calling
 from ..scene.buffers import BufferType
 from ..scene.objects import Camera, Canvas, Field, SceneObject, Texture, Viewport
 from ..scene.visuals import VISUALS
@@ -38,7 +39,7 @@ def _type_of(field: Field) -> str:
 
 def main(argv: Optional[list[str]] = None) -> int:
     """Print both tables; 0."""
-    argparse.ArgumentParser(prog="python -m gsp_network.tools.reference", description=__doc__).parse_args(argv)
+    argparse.ArgumentParser(prog=calling("reference"), description=__doc__).parse_args(argv)
     print(scene_table(), markdown_table(), sep="\n\n")
     return 0
 

@@ -22,6 +22,7 @@ from ..animator.animator_network import LEAST_FPS, MOST_FPS
 from ..animator.live import LONGEST_WAIT_SECONDS, SHORTEST_WAIT_SECONDS, let_go, window_of
 from ..animator.progress import ProgressBar
 from ..animator.video import check_video, writing
+from ..commands import calling
 from ..debugging import write_whole
 from ..errors import GspNetworkError
 from ..recording import Session, is_session
@@ -70,7 +71,7 @@ def main(argv: Optional[list[str]] = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m gsp_network.tools.replay",
+        prog=calling("replay"),
         description="Render a request that a server saved with --debug, or play a session that a SessionRecorder wrote.",
         epilog=f"The server's token, where it wants one, is read from the environment variable {TOKEN_VARIABLE}.",
     )
