@@ -17,14 +17,14 @@ def lazy_names(
         namespace: its ``globals()``, where a name stays once it has arrived.
     """
     where = {name: module for module, names in modules.items() for name in names.split()}
-    held = namespace.get(
-        "SOURCES"
-    )  # of a vendored single file, which may lack some; what it lacks is an error that says so
+    held = namespace.get("SOURCES")  # of a vendored single file, which may lack some
     there = [name for name in where if held is None or _is_held(where[name], held)]
 
     def find(name: str) -> Any:
         if name not in where:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if name not in there:
+            raise ModuleNotFoundError(f"{name} is not in {namespace['__file__']}: a file made with --only all has it")
         value = namespace[name] = getattr(importlib.import_module(where[name], package), name)
         return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -37,12 +38,21 @@ def is_here(command: str) -> bool:
     return held is None or COMMANDS[command].module.replace(".", "/") + ".py" in held
 
 
+def program() -> str:
+    """What to type for this: ``python -m gsp_network``, or ``python gsp_network.py`` of a vendored file."""
+    if sources() is None:
+        return f"python -m {__package__}"
+    file = str(sys.modules[__package__].__file__)
+    with contextlib.suppress(OSError, ValueError):  # there is no current directory, or it is on another drive
+        near = os.path.relpath(file)
+        file = file if near.startswith(os.pardir) else near
+    return f"python {shlex.quote(file)}"
+
+
 def calling(command: str) -> str:
     """What to type for a command: ``python -m gsp_network.server``, or ``python gsp_network.py serve`` of a vendored file."""
     if sources() is None:
-        return f"python -m {__package__}.{COMMANDS[command].module}"
+        return f"{program()}.{COMMANDS[command].module}"
     if not is_here(command):  # wherever else the package is
         return f"python -m gsp_network.{COMMANDS[command].module}"
-    file = str(sys.modules[__package__].__file__)
-    near = os.path.relpath(file)
-    return f"python {shlex.quote(file if near.startswith(os.pardir) else near)} {command}"
+    return f"{program()} {command}"

@@ -1,7 +1,6 @@
 """A program that carries gsp_network as one file beside it: it serves, draws on its own server and writes picture.png.
 
-``python -m gsp_network.tools.vendor -o examples/vendored/gsp_network.py`` makes that file. Nothing else is needed but numpy and
-Matplotlib.
+``python -m gsp_network.tools.vendor -o examples/vendored/gsp_network.py`` makes it; beside it, numpy and Matplotlib are needed.
 """
 
 import pathlib
@@ -17,9 +16,7 @@ radius = np.linspace(0.05, 0.9, count)
 spiral = gsp.Points(
     positions=np.column_stack([radius * np.cos(turn), radius * np.sin(turn), 0 * turn]),
     sizes=np.linspace(20, 300, count),  # pt²
-    face_colors=np.column_stack([np.linspace(255, 40, count), 120 + 0 * turn, 255 * radius, 255 + 0 * turn]).astype(
-        np.uint8
-    ),
+    face_colors=(255 * np.column_stack([1 - radius, 0.5 + 0 * turn, radius, 1 + 0 * turn])).astype(np.uint8),
     edge_colors=np.full((count, 4), 255, np.uint8),
     edge_widths=np.full(count, 0.5),  # pt
 )

@@ -6,10 +6,10 @@ line numbers that it has in the file, so that tracebacks and debuggers point the
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
+import importlib
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any, Optional
 
@@ -25,54 +25,47 @@ class _Loader:
     def __init__(self, package: str, file: str) -> None:
         self.package, self.file = package, file
 
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[ModuleSpec]:
+        found = self._path(name)
+        loader: Any = self
+        return ModuleSpec(name, loader, origin=self.file, is_package=found.endswith("__init__.py")) if found else None
+
     def _path(self, name: str) -> str:
-        path = name[len(self.package) + 1 :].replace(".", "/")
-        found = [known for known in (f"{path}.py", f"{path}/__init__.py".lstrip("/")) if known in SOURCES]
-        if not found:
-            raise ModuleNotFoundError(f"no {name} in {self.file}: it may lack what --only left out", name=name)
-        return found[0]
+        path = name[len(self.package) :].replace(".", "/") if f"{name}.".startswith(f"{self.package}.") else " "
+        return next((found for found in (f"{path}.py"[1:], f"{path}/__init__.py"[1:]) if found in SOURCES), "")
 
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Optional[importlib.machinery.ModuleSpec]:
-        if not name.startswith(f"{self.package}."):
-            return None
-        is_package = self.is_package(name)
-        spec = importlib.machinery.ModuleSpec(name, self, origin=self.file, is_package=is_package)  # type: ignore[arg-type]
-        spec.has_location = True
-        return spec
-
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+    def create_module(self, spec: ModuleSpec) -> None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        module.__file__ = self.file
         exec(self.get_code(module.__name__), vars(module))
 
-    def is_package(self, name: str) -> bool:
-        return self._path(name).endswith("__init__.py")
-
     def get_source(self, name: str) -> str:
-        return SOURCES[self._path(name)]
+        return "\n" * (_lines[self._path(name)] - 1) + SOURCES[self._path(name)]
 
     def get_code(self, name: str) -> CodeType:
-        above = "\n" * (_lines[self._path(name)] - 1)
-        return compile(above + self.get_source(name), self.file, "exec", dont_inherit=True)
+        return compile(self.get_source(name), self.file, "exec", dont_inherit=True)
 
 
 def _become_package(names: dict[str, Any]) -> None:
     """Have the module whose names these are find its modules here, and run its ``__init__.py``."""
-    loader = _Loader(names["__name__"], os.path.abspath(names["__file__"]))
-    names["__path__"] = names["__spec__"].submodule_search_locations = []
-    names["__package__"] = loader.package
-    others = [known for known in sys.meta_path if getattr(known, "package", None) != loader.package]
-    sys.meta_path[:] = [loader, *others]  # type: ignore[list-item]
-    exec(loader.get_code(loader.package), names)
+    name, spec = names["__name__"], names.get("__spec__")
+    if spec is None or vars(sys.modules.get(name, os)) is not names:
+        raise ImportError(f"{names.get('__file__')}: import this file by a name that is in sys.modules, or run it")
+    names.update(SOURCES=SOURCES, __path__=[], __package__=name, __file__=os.path.abspath(names["__file__"]))
+    spec.submodule_search_locations = names["__path__"]
+    finder: Any = _Loader(name, names["__file__"])
+    sys.meta_path[:] = [finder, *(known for known in sys.meta_path if getattr(known, "package", None) != name)]
+    exec(finder.get_code(name), names)
 
 
-def _run(file: str, spec: Optional[importlib.machinery.ModuleSpec]) -> int:
-    """Run a command line, by this file imported under a name of its own, which its workers use too."""
-    stem = os.path.splitext(os.path.basename(file))[0]
-    name = spec.name if spec else stem if stem.isidentifier() else "gsp_network"
-    loader = importlib.machinery.SourceFileLoader(name, os.path.abspath(file))
-    found: Any = importlib.util.spec_from_file_location(name, loader.path, loader=loader)
-    sys.modules[name] = module = importlib.util.module_from_spec(found)
-    loader.exec_module(module)
+def _run(names: dict[str, Any]) -> int:
+    """Run a command line, by a package with a name of its own, which its workers use too."""
+    spec, stem = names.get("__spec__"), os.path.splitext(os.path.basename(names["__file__"]))[0]
+    free = [name for name in (spec and spec.name, stem) if name and name not in sys.modules]
+    name = free[0] if free and free[0].replace(".", "_").isidentifier() else "gsp_network"
+    package = sys.modules[name] = ModuleType(name)
+    package.__file__, package.__spec__ = names["__file__"], ModuleSpec(name, None, is_package=True)
+    _become_package(vars(package))
     return int(importlib.import_module(f"{name}.__main__").main())

@@ -82,7 +82,7 @@ def vendored(only: str = "all") -> str:
     parts += [
         f'\n\n# {"=" * 8} gsp_network/{path}\n_module("{path}", r{QUOTES}{known[path]}{QUOTES})\n' for path in paths
     ]
-    parts += ['\n\nif __name__ == "__main__":\n    sys.exit(_run(__file__, __spec__))\n_become_package(globals())\n']
+    parts += ['\n\nif __name__ == "__main__":\n    sys.exit(_run(globals()))\n_become_package(globals())\n']
     text = "".join(parts)
     return text.replace(NO_HASH, digest_of(text.encode("utf-8")), 1)
 
@@ -90,7 +90,7 @@ def vendored(only: str = "all") -> str:
 def digest_of(data: bytes) -> str:
     """SHA-256 (FIPS 180-4) of a vendored file, its own hash in the head taken as zeros and line ends as line feeds."""
     data = data.replace(b"\r\n", b"\n")
-    head = HEAD.match(data[:HEAD_BYTES])
+    head = HEAD.search(data[:HEAD_BYTES])
     if head:
         data = data[: head.start(3)] + NO_HASH.encode() + data[head.end(3) :]
     return hashlib.sha256(data).hexdigest()
@@ -98,7 +98,7 @@ def digest_of(data: bytes) -> str:
 
 def facts_of(data: bytes) -> Optional[Facts]:
     """What a vendored file tells; None where `data` is none."""
-    head = HEAD.match(data.replace(b"\r\n", b"\n")[:HEAD_BYTES])
+    head = HEAD.search(data.replace(b"\r\n", b"\n")[:HEAD_BYTES])
     if head is None:
         return None
     version, only, said = (text.decode("ascii", "replace") for text in head.groups())
@@ -113,8 +113,9 @@ def _path_of(known: dict[str, str], name: str) -> Optional[str]:
 
 def _with_imports(known: dict[str, str], names: tuple[str, ...]) -> list[str]:
     """The paths of these modules, of those in these packages, and of all that they import."""
-    found = {"__init__.py"}
-    wanted = [path for name in names for path in known if f"{name.replace('.', '/')}." in path.replace("/", "/.")]
+    found: set[str] = set()
+    bases = [name.replace(".", "/") for name in names]
+    wanted = ["__init__.py", *(path for path in known for base in bases if path.startswith((f"{base}.py", f"{base}/")))]
     while wanted:
         path = wanted.pop()
         if path in found:
@@ -170,8 +171,11 @@ def main(argv: Optional[list[str]] = None) -> int:
 
 
 def _write(path: pathlib.Path, only: str) -> int:
-    if path.exists() and facts_of(path.read_bytes()) is None:
-        raise GspNetworkError(f"{path} is there and no vendored file: choose another with -o, or remove it")
+    if path.exists():
+        old = facts_of(path.read_bytes()) if path.is_file() else None
+        if old is None or not old.pristine:
+            state = "no vendored file" if old is None else "was changed since it was made"
+            raise GspNetworkError(f"{path} is there and {state}: choose another with -o, or remove it")
     data = vendored(only).encode("utf-8")
     write_whole(path, data)
     facts = facts_of(data)
