@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -17,6 +18,13 @@ _FLAGS = {
     "no_site": "-S",
     "dont_write_bytecode": "-B",
 }
+
+# What an interpreter's file is called, with its version and kind of build: python3, python3.13t, python3.11-dbg, python_d.exe.
+# Other programs that have Python inside, as PyMOL and Spyder, start as themselves.
+_INTERPRETER = re.compile(
+    r"(python|pypy|graalpy|pvpython|mayapy)w?[\d.]*[dtw]*([-_](\d+|c|d|dbg|intel64|arm64|x86_64))?(\.exe)?",
+    re.IGNORECASE,
+)
 
 
 def interpreter(named: str = "") -> list[str]:
@@ -34,7 +42,7 @@ def interpreter(named: str = "") -> list[str]:
             raise ServerStartError(f"python: {named!r}, expected the path of a Python interpreter to run workers with")
         return [os.path.abspath(found)]  # workers are elsewhere
     here = sys.executable or ""
-    if not here or getattr(sys, "frozen", False) or "py" not in os.path.basename(here).lower():
+    if not here or getattr(sys, "frozen", False) or not _INTERPRETER.fullmatch(os.path.basename(here)):
         told = f"{here} is no Python interpreter" if here else "this program knows of no Python interpreter"
         raise ServerStartError(
             f"workers: {told} to run them with; draw in this process with workers=0, or name an interpreter that has "

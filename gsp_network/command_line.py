@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from typing import Any, Optional
 
 from . import __version__
@@ -24,7 +23,6 @@ from .settings import add_arguments, environment_variable
 logger = logging.getLogger(__name__)
 
 PARENT_SECONDS = 0.5  # how often the parent is looked for with --exit-with-parent
-RENEW_SECONDS = 3600.0  # how often the run file is; systemd-tmpfiles deletes what has not changed for 10 days
 
 
 def default_workers() -> int:
@@ -82,14 +80,10 @@ def serve(server: RenderServer, parent: Optional[int] = None) -> int:
         with server:
             server.warm_up()
             _say_ready(server)
-            renewed = time.monotonic()
             while not stop.wait(1.0 if parent is None else PARENT_SECONDS):
                 if parent is not None and os.getppid() != parent:
                     logger.info("the process that started this server has ended")
                     break
-                if server.run_file is not None and time.monotonic() - renewed > RENEW_SECONDS:
-                    server.run_file.renew()
-                    renewed = time.monotonic()
             tell_systemd("STOPPING=1")
     finally:
         for number, handler in before.items():

@@ -101,6 +101,9 @@ class Owner(Protocol):
     def closing(self) -> bool:
         """Whether no new request is taken."""
 
+    def turn(self) -> None:
+        """Called by the accepting thread, ten times a second where nothing happens."""
+
     def check_own(self, head: Head, is_near: bool) -> None:
         """Refuse who may not stop the server, by AccessDenied; `is_near` says whether the client is on this machine."""
 

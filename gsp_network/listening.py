@@ -155,6 +155,7 @@ class HttpServer(ThreadingHTTPServer):
 
     def service_actions(self) -> None:
         """Called at every turn of the accepting loop: read off what refused clients send, until the next one wants to connect."""
+        self.owner.turn()
         until = time.monotonic() + TURN_SECONDS
         while self._lingering:
             sockets = [self.socket, *(connection for connection, _, _ in self._lingering)]

@@ -6,6 +6,7 @@ user's processes alone (libproc), Windows of all (iphlpapi). What cannot be read
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -15,6 +16,8 @@ from typing import Any, Iterator, NamedTuple, Optional
 
 from .logs import printable
 from .ports import COMMAND_CHARS, Listener, user_name
+
+FAULTS = (OSError, AttributeError, struct.error)  # of a system without these calls, or with other tables
 
 
 class Bound(NamedTuple):
@@ -27,13 +30,11 @@ class Bound(NamedTuple):
 def listeners(port: Optional[int]) -> list[Listener]:
     """As `ports.listeners`; those that this system tells of."""
     found = []
-    try:
+    with contextlib.suppress(*FAULTS):
         for bound, pid in _windows_listening() if sys.platform == "win32" else _macos_listening():
             if port in (None, bound.port):
                 command, user = _words(pid)
                 found.append(Listener(*bound, pid, start_of(pid), printable(command, COMMAND_CHARS), user))
-    except (OSError, AttributeError, struct.error):  # a system without these calls, or with other tables
-        return []
     return found
 
 
@@ -41,7 +42,7 @@ def start_of(pid: int) -> Optional[str]:
     """As `ports.start_of`."""
     try:
         return _windows_start(pid) if sys.platform == "win32" else _macos_start(pid)
-    except (OSError, AttributeError, struct.error):
+    except FAULTS:
         return None
 
 
@@ -49,7 +50,7 @@ def _words(pid: int) -> tuple[str, str]:
     """A process's program and user, as far as this user may know them."""
     try:
         return _windows_words(pid) if sys.platform == "win32" else _macos_words(pid)
-    except OSError:
+    except FAULTS:
         return "", ""
 
 

@@ -63,6 +63,7 @@ access_log = logging.getLogger("gsp_network.access")
 
 PROTOCOL = "GSP scene over HTTP 1"
 LOG_CHARS = 200
+RENEW_SECONDS = 3600.0  # how often the run file is; systemd-tmpfiles deletes what has not changed for 10 days
 POOL_SECONDS = 1.0  # what a pool may need beyond its own deadline to end a worker and say so
 current_request: ContextVar[Request] = ContextVar("current_request")
 """The request being served, in the thread that serves it."""
@@ -122,6 +123,7 @@ class RenderServer:
         self.instance = secrets.token_hex(8)
         self.end_process: Optional[Callable[[], None]] = None
         self.run_file: Optional[RunFile] = None
+        self._renewed = 0.0
         self._http: Optional[HttpServer] = None
         self._accepting: Optional[threading.Thread] = None
         self._started = time.monotonic()
@@ -147,6 +149,7 @@ class RenderServer:
             self.run_file = run_files.write(
                 self.instance, str(address), port, self._tls is not None, self.end_process is not None
             )
+            self._renewed = time.monotonic()
             accepting = threading.Thread(
                 target=http.serve_forever,
                 kwargs={"poll_interval": TURN_SECONDS},
@@ -205,6 +208,12 @@ class RenderServer:
         if left:
             logger.warning("closed but for %s: its thread does not keep the program alive", " and ".join(left))
         return not left
+
+    def turn(self) -> None:
+        """Called now and then by the accepting thread: what is cleaned up when it has not changed for days is renewed."""
+        if self.run_file is not None and time.monotonic() - self._renewed > RENEW_SECONDS:
+            self._renewed = time.monotonic()
+            self.run_file.renew()
 
     def _remove_run_file(self) -> None:
         if self.run_file is not None:

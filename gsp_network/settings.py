@@ -306,6 +306,30 @@ def _parse(field: dataclasses.Field[Any], text: str, where: str) -> Any:
     return value
 
 
+MOST_PORT = 2**16 - 1
+
+
+def default_port() -> int:
+    """The port of a server that is told none: GSP_NETWORK_PORT's, whatever else the environment holds, else the table's.
+
+    Raises:
+        SettingError: the variable holds no port.
+    """
+    name = environment_variable("port")
+    port = Settings.from_environment({name: os.environ[name]} if name in os.environ else {}).port
+    if port > MOST_PORT:
+        raise SettingError(f"environment variable {name}: {port}, expected 0 to {MOST_PORT}")
+    return port
+
+
+def port_number(text: str) -> int:
+    """The port that a command line's argument names; the `type` of it for argparse."""
+    port = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 0 < port <= MOST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected 1 to {MOST_PORT}")
+    return port
+
+
 def option_of(field: dataclasses.Field[Any]) -> str:
     """The command line's option of a setting: ``--port``; empty where there is none."""
     option = field.metadata["option"]

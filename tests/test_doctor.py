@@ -20,7 +20,7 @@ from typing import Any, Optional
 from unittest import mock
 
 from gsp_network.commands import calling
-from gsp_network.errors import ServerStartError
+from gsp_network.errors import ServerBusy, ServerStartError
 from gsp_network.pools import DatovizFacts, Pools
 from gsp_network.ports import listeners
 from gsp_network.tools import checks, doctor
@@ -129,9 +129,18 @@ class TestCommand(unittest.TestCase):
     def test_port_of_the_environment(self) -> None:
         """Without --port it looks at the port that a server would take."""
         rows = (doctor.Check("port", False, lambda asked: Finding(OK, str(asked.port))),)
-        for text, expected in (("6001", "6001"), ("many", "5000")):
+        for text, expected in (("6001", "6001"), ("many", "5000"), ("99999", "5000")):
             with self.patched(rows), mock.patch.dict(os.environ, {"GSP_NETWORK_PORT": text}):
                 self.assertIn(f"ok       {expected}\n", self.run_main()[1])
+
+    def test_ports_that_are_none(self) -> None:
+        """A port that cannot be is an error of usage that says which can; a server that is told 0 takes any."""
+        for text in ("99999", "-1", "0", "many", "9" * 5000):
+            with self.subTest(text=text[:10]), contextlib.redirect_stderr(io.StringIO()) as err:
+                with self.assertRaises(SystemExit) as caught:
+                    doctor.main(["--port", text])
+            self.assertEqual((caught.exception.code, "expected 1 to 65535" in err.getvalue()), (2, True))
+        self.assertEqual(checks.port(Asked(0, None)), Finding(OK, "0: a server takes any that is free"))
 
     def test_checks_that_fail(self) -> None:
         """A check that raises or hangs is a problem of its own, and the others go on."""
@@ -229,6 +238,34 @@ class TestDrawing(unittest.TestCase):
         self.assertEqual(found.state, PROBLEM)
         self.assertRegex(found.remedy, r"workers=0.*--python")
         self.assertNotEqual(datoviz.state, OK)
+
+    def test_workers_that_end(self) -> None:
+        """The last error in their log is told; to draw without workers is a remedy only where drawing in process works."""
+        log = (
+            'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n    import numpy\n'
+            "ImportError: numpy is broken\n\nThe above exception was the direct cause of the following exception:\n\n"
+            'Traceback (most recent call last):\n  File "y.py", line 2, in backend\n'
+            "gsp_network.errors.RendererUnavailable: matplotlib cannot be loaded on the server; its log says why\n"
+            "a worker ended with status 1; trying again in 30.0 s"
+        )
+        executor = mock.Mock()
+        executor.submit.return_value.result.side_effect = ServerBusy("worker processes do not start here")
+        pools: Any = mock.Mock()
+        pools.executor.return_value.result.return_value = executor
+        asked = Asked(0, None, pools, said=lambda: log)
+        for state, remedy in ((OK, "--workers 0"), (PROBLEM, "what drawing in this process does")):
+            rows = (
+                doctor.Check("drawing", True, lambda asked, state=state: Finding(state, "as it is")),  # type: ignore[misc]
+                doctor.Check("worker", True, checks.worker),
+            )
+            pooled = mock.patch.object(doctor, "_pools", return_value=contextlib.nullcontext(asked))
+            with mock.patch.object(doctor, "CHECKS", rows), pooled:
+                row = doctor.examine(0, None)["checks"][1]
+            told = "worker processes do not start here; that log has: ImportError: numpy is broken"
+            self.assertEqual((row["state"], row["found"], remedy in row["remedy"]), (PROBLEM, told, True), row)
+        ours, last = log.partition("\n\n")[2], "a worker was ended by signal 11"
+        for text, wanted in ((ours, "gsp_network.errors.RendererUnavailable: "), (last, last), ("", "")):
+            self.assertTrue(checks.cause_in(text).startswith(wanted), text)
 
     def test_datoviz(self) -> None:
         """A device is told by its name; the reason why there is none is the remedy."""
@@ -343,6 +380,7 @@ class TestMachine(unittest.TestCase):
             ({"GSP_TEST": "True", "GSP_NETWORK_TOKEN": "s3cret"}, OK, "GSP_NETWORK_TOKEN, GSP_TEST=True", ""),
             ({"GSP_NETWORK_WORKRES": "3"}, PROBLEM, "GSP_NETWORK_WORKRES=3", "is it GSP_NETWORK_WORKERS?"),
             ({"GSP_NETWORK_PORT": "many"}, PROBLEM, "GSP_NETWORK_PORT=many", "GSP_NETWORK_PORT: 'many', expected int"),
+            ({"GSP_NETWORK_PORT": "99999"}, PROBLEM, "GSP_NETWORK_PORT=99999", "99999, expected 0 to 65535"),
             ({"GSP_REMOTE_RENDERER": "gpu"}, PROBLEM, "GSP_REMOTE_RENDERER=gpu", "expected one of matplotlib, datoviz"),
         ]
         for environ, state, expected, remedy in cases:

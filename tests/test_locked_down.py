@@ -20,6 +20,8 @@ import unittest
 from typing import Any, Optional
 from unittest import mock
 
+from gsp_network.children import interpreter
+from gsp_network.errors import ServerStartError
 from gsp_network.transport import png_fault
 
 from . import hosts
@@ -308,6 +310,20 @@ class TestHosts(unittest.TestCase):
         found = self.found("notebook")
         check_cells(self, found)
         self.assertEqual((found["shown"], found["said"]), (2, ""))
+
+
+class TestInterpreter(unittest.TestCase):
+    def test_names(self) -> None:
+        """Interpreters of all builds run workers; programs that have Python inside, and "py" in their names, do not."""
+        builds = "python python3 python3.9 Python python3.11d python3.13t python3.11-dbg python3-intel64 PYTHONW.EXE python_d.exe"
+        builds += " pythonw3.11 pypy pypy3.10 pypy3.10-c graalpy pvpython mayapy python3.13t.exe"
+        for name in builds.split():
+            with self.subTest(name=name), mock.patch.object(sys, "executable", f"/opt/x y/{name}"):
+                self.assertEqual(interpreter()[0], f"/opt/x y/{name}")
+        for name in ("PyMOL", "pymol.exe", "Spyder", "pyzo", "PyCharm", "pythonista", "happy", "ipython3", "copy3.1"):
+            with self.subTest(name=name), mock.patch.object(sys, "executable", f"/opt/python3/{name}"):
+                with self.assertRaisesRegex(ServerStartError, rf"{name} is no Python interpreter .* python=\.\.\."):
+                    interpreter()
 
 
 def check_cells(case: unittest.TestCase, found: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import os
 import pathlib
 import signal
@@ -41,6 +42,16 @@ from .support import ROOT, make_certificate
 from .test_ports import holder
 from .test_run_files import WithFolder
 from .test_server import own_threads
+
+FORKED = """
+import os, sys
+from gsp_network import RenderServer
+server = RenderServer(port=0, datoviz_workers=0).start()
+if os.fork():
+    print(server.port, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
 
 
 def heavy(n: int) -> bytes:
@@ -144,6 +155,24 @@ class TestServerProcesses(WithTool):
         self.assertEqual(run_files.servers(), [])
         self.assertTrue(wait_until(lambda: all(map(is_gone, workers))))
 
+    def test_forked(self) -> None:
+        """A child that a server's program has forked holds the port no more once the server has closed: nothing is said of it."""
+        environ = {**os.environ, "TMPDIR": str(self.folder), "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", FORKED],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environ,
+        ) as process:
+            port = int(process.stdout.readline())  # type: ignore[union-attr]
+            self.assertEqual(len(ports.listeners(port)), 2)
+            name = str(next(one for one in ports.listeners(port) if one.pid == process.pid))
+            status, said = self.free(port)
+            process.stdin.close()  # type: ignore[union-attr]  # both end
+        told = [f"Asked {name} to stop: it listens on port {port} no more.", f"Port {port} is free."]
+        self.assertEqual((status, said), (0, told))
+
 
 @needs_proc
 class TestEmbedded(WithTool):
@@ -224,11 +253,92 @@ class TestEmbedded(WithTool):
             self.assertNotIn(b"Authorization", b"".join(heard))
             status, said = self.free(server.port, "--dry-run")
             self.assertEqual((status, "would ask it to stop" in said[0]), (1, True))
-            self.assertIn("it is not seen to listen", "".join(self.free(server.port, "--list")[1]))
+            said = self.free(server.port, "--list")[1]
+            (line,) = (line for line in said if line.startswith(f"Port {server.port} on "))
+            self.assertIn(", inside a program; it answers, and cannot be looked into from here.", line)
+            (line,) = (line for line in said if line.startswith(f"Port {port} on "))
+            self.assertIn("it is not seen to listen", line)
             self.assertFalse(server.closing)
             status, said = self.free(server.port)
             self.assertEqual((status, said[-1]), (0, f"Port {server.port} is free."))
             self.assertEqual(self.free(server.port)[0], 0)
+
+
+class TestElsewhere(WithTool):
+    """Servers that cannot be told by their processes."""
+
+    def hidden(self, **facts: Any) -> Any:
+        """See listeners as from another container, or with other facts."""
+        facts = facts or {"pid": None, "start": None, "command": ""}
+        real = ports.listeners
+        return mock.patch.object(ports, "listeners", lambda port=None: [replace(one, **facts) for one in real(port)])
+
+    def as_user(self, number: int) -> Any:
+        return mock.patch.object(os, "geteuid", return_value=number, create=True)
+
+    @needs_proc
+    def test_another_temporary_directory(self) -> None:
+        """A server of which there is no run file here is left alone, and said to be one, with what to do."""
+        server = self.serve()
+        (name,) = ports.listeners(server.port)
+        other = self.folder / "other"
+        other.mkdir(0o700)
+        with mock.patch.object(run_files, "private_folder", return_value=str(other)):
+            status, said = self.free(server.port)
+            seems = f"{name}, {network_server_kill.UNPROVEN}"
+            wanted = (
+                f"Port {server.port} is held by {seems}: left alone; call this with its TMPDIR, or --force ends it."
+            )
+            self.assertEqual((status, said[0]), (1, wanted))
+            wanted = f"Port {server.port} on 127.0.0.1: {seems}."
+            self.assertEqual(self.free(server.port, "--list"), (0, [network_server_kill.NO_SERVER, wanted]))
+            with self.hidden(), self.as_user(0):
+                (said, *_) = self.free(server.port)[1]
+            self.assertIn("from here, a server of gsp_network: it is in another container: end it there.", said)
+        self.assertFalse(server.closing)
+
+    @needs_proc
+    def test_another_container(self) -> None:
+        """A server whose process cannot be looked into is listed, and asked to stop, where it knows its run file's instance."""
+        for facts in ({}, {"start": None}):  # the second as where it runs without /proc
+            server = self.serve()
+            self.left_behind(self.file_of(server), instance=server.instance, start=None, machine="another")
+            with self.subTest(**facts), self.hidden(**facts):
+                status, said = self.free(server.port, "--list")
+                self.assertEqual((status, len(said)), (0, 1), said)
+                self.assertIn("it answers, and cannot be looked into from here", said[0])
+                status, said = self.free(server.port, "--dry-run", "--force")
+                steps = "ask it to stop, then send SIGTERM" if facts else "ask it to stop."
+                self.assertEqual((status, f"this would {steps}" in said[0]), (1, True), said)
+                with mock.patch.object(server, "_shut_down"):
+                    status, said = self.free(server.port, "--timeout", "0.05")
+                hint = "--force sends it a signal" if facts else "It gets no signal from here"
+                self.assertEqual((status, hint in said[1]), (1, True), said)
+                self.assertFalse(server.closing)
+                status, text = kill("--all")
+                self.assertEqual((status, text.splitlines()[-1]), (0, f"Port {server.port} is free."))
+                self.assertTrue(wait_until(lambda: not own_threads()))
+
+    def test_nowhere_to_be_seen(self) -> None:
+        """The run file of a server of which nothing is seen here is told by --list and --all in the same words."""
+        server = self.serve()
+        file = self.file_of(server)
+        server.close()
+        self.left_behind(file, machine="another")
+        line = f"Port {file.port} on 127.0.0.1: process {file.pid}, gsp_network {file.version}, inside a program; it is not "
+        line += "seen to listen: it is in another container or on another machine, or was.\n"
+        status, text = kill("--list", "--port", str(file.port))
+        self.assertEqual((status, line in text), (0, True), text)
+        if ports.sees():
+            self.assertEqual(kill("--all"), (0, line))
+
+    @needs_proc
+    def test_remedies(self) -> None:
+        """Root, and a process's own user, are not sent to root where it cannot be looked into: it is in another container."""
+        hidden = Listener("127.0.0.1", 1, None, None, "", ports.user_name(1234))
+        for user, wanted in ((0, "in another container"), (1234, "in another container"), (5, "have that user end it")):
+            with self.subTest(user=user), self.as_user(user):
+                self.assertIn(wanted, network_server_kill._remedy(hidden))
 
 
 def answer_wrong(listening: socket.socket, heard: list[bytes]) -> None:
@@ -244,6 +354,12 @@ def answer_wrong(listening: socket.socket, heard: list[bytes]) -> None:
 
 @needs_proc
 class TestOthers(WithTool):
+    def setUp(self) -> None:
+        super().setUp()
+        patched = mock.patch.object(network_server_kill, "LOOK_SECONDS", 0.01)  # these programs answer nothing
+        patched.start()
+        self.addCleanup(patched.stop)
+
     def test_foreign(self) -> None:
         """Row 73: another program on the port is named and left alone; --force ends it, and says so beforehand with --dry-run."""
         with holder() as (process, port, _):
@@ -296,10 +412,16 @@ class TestOthers(WithTool):
             with server:
                 file = replace(self.file_of(server), pid=process.pid, port=port, start="0 earlier", alone=True)
             run_files._write(file)
-            with mock.patch.object(ports, "listeners", side_effect=[[replace(found, start="0 earlier")], [found]] * 9):
+            earlier = [replace(found, start="0 earlier")]
+            looks = itertools.chain([earlier] * 3, itertools.repeat([found]))
+            with mock.patch.object(ports, "listeners", side_effect=looks):
                 # Between the look and the signal the server has ended, and its id is another process's.
-                status, said = self.free(port, "--force")
-            self.assertEqual(status, 1)
+                asked = mock.patch.object(network_server_kill, "_stops", side_effect=lambda *_: not ports.listeners())
+                with asked:
+                    status, said = self.free(port, "--force")
+            self.assertEqual(
+                (status, said[0]), (1, f"SIGTERM was not sent to {found}: it has ended, or listens no more.")
+            )
             self.assertIsNone(process.poll())
             status, said = self.free(port)
             self.assertEqual((status, "left alone" in said[0]), (1, True))
@@ -318,7 +440,8 @@ class TestOthers(WithTool):
             port = listening.getsockname()[1]
             (own,) = ports.listeners(port)
             hidden = Listener("127.0.0.1", port, None, None, "", "lab")
-            with mock.patch.object(ports, "listeners", return_value=[hidden]):
+            user = mock.patch.object(os, "geteuid", return_value=1234)
+            with mock.patch.object(ports, "listeners", return_value=[hidden]), user:
                 status, said = self.free(port, "--force")
             wanted = "is held by a process of user lab that cannot be looked into from here: have that user end it"
             self.assertEqual((status, wanted in said[0]), (1, True), said)
@@ -332,12 +455,13 @@ class TestOthers(WithTool):
             self.assertEqual((status, "this user may not" in said[0]), (1, True), said)
 
     def test_stale_run_files(self) -> None:
-        """Run files of processes that have ended are cleared, but not by --dry-run; they make nobody a target."""
+        """Run files of processes that have ended are cleared, but not by --dry-run and --list; they make nobody a target."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
             port = listening.getsockname()[1]
             file = self.file_of(self.serve())
             stale = self.left_behind(file, port=port)
             self.assertEqual(self.free(port, "--dry-run")[0], 1)
+            self.assertEqual(len(self.free(port, "--list")[1]), 2)  # of the server that runs, and of who listens
             self.assertIn(stale, run_files.servers())
             self.assertEqual(self.free(port)[0], 1)
             self.assertEqual(run_files.servers(), [file])
@@ -356,16 +480,45 @@ class TestOthers(WithTool):
 class TestCommandLine(unittest.TestCase):
     def test_usage(self) -> None:
         """A port or time that is none, and --all with a port, are errors of usage; --help says how it departs from GSP_API's."""
-        for arguments in (["--port", "0"], ["--port", "x"], ["--timeout", "0"], ["--all", "--port", "1"]):
-            with self.subTest(arguments=arguments), contextlib.redirect_stderr(io.StringIO()) as err:
-                with self.assertRaises(SystemExit) as caught:
-                    network_server_kill.main(arguments)
-            self.assertEqual((caught.exception.code, "usage:" in err.getvalue()), (2, True))
+        table = [["--port", text] for text in ("0", "x", "99999")]
+        table += [["--timeout", text] for text in ("0", "x", "nan", "inf", "1e10", "1e300")]
+        table += [["--all", "--port", "1"], ["--all", "--list"]]
+        for arguments in table:
+            with self.subTest(arguments=arguments):
+                self.assertRegex(self.refused(*arguments), r"(?s)usage:.*(expected|leave)")
         with contextlib.redirect_stdout(io.StringIO()) as out, self.assertRaises(SystemExit):
             network_server_kill.main(["--help"])
         told = " ".join(out.getvalue().split())
         self.assertIn(f"usage: {calling('kill')} ", told)
         self.assertIn("GSP_API's tool of this name ends every process that has a socket on the port", told)
+        self.assertIn("the port to free (default: GSP_NETWORK_PORT, else 5000)", told)
+
+    def refused(self, *arguments: str) -> str:
+        """What it says where it ends with an error of usage."""
+        with contextlib.redirect_stderr(io.StringIO()) as err, self.assertRaises(SystemExit) as caught:
+            network_server_kill.main(list(arguments))
+        self.assertEqual(caught.exception.code, 2)
+        return err.getvalue()
+
+    def test_port_of_the_environment(self) -> None:
+        """Without --port the port is the one that a server would take; one that is none is told in words."""
+        with mock.patch.dict(os.environ, GSP_NETWORK_WORKERS="many"):  # which is none of its business
+            with mock.patch.object(network_server_kill, "_free", return_value=True) as free:
+                for text, arguments, wanted in (
+                    ("6001", (), 6001),
+                    ("6001", ("--port", "2"), 2),
+                    ("x", ("--port", "2"), 2),
+                ):
+                    with mock.patch.dict(os.environ, GSP_NETWORK_PORT=text):
+                        self.assertEqual(kill("--dry-run", *arguments), (0, ""))
+                    self.assertEqual(free.call_args[0][0], wanted)
+            for text, told in (
+                ("x", "'x', expected int"),
+                ("99999", "99999, expected 0 to 65535"),
+                ("0", "is 0, for any"),
+            ):
+                with mock.patch.dict(os.environ, GSP_NETWORK_PORT=text):
+                    self.assertRegex(self.refused(), f"error: .*GSP_NETWORK_PORT:? {told}.* --port")
 
     def test_interrupted(self) -> None:
         """Ctrl-C ends it with 130."""
@@ -382,6 +535,7 @@ class TestCommandLine(unittest.TestCase):
         )
         with tempfile.TemporaryDirectory() as folder:
             environ = {**os.environ, "TMPDIR": folder}
+            environ.pop("GSP_NETWORK_PORT", None)
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT, env=environ
             )

@@ -242,6 +242,23 @@ class TestElsewhere(unittest.TestCase):
                     self.assertEqual(ports.listeners(), [])
                     self.assertIsNone(ports.start_of(1))
 
+    def test_calls_that_fail_later(self) -> None:
+        """What was found stays found where a later entry cannot be read, or a process's words cannot."""
+
+        def entries() -> Iterator[Any]:
+            yield ports_elsewhere.Bound("127.0.0.1", 5000), 77
+            raise struct.error("another table")
+
+        for fault in (AttributeError("no such call"), struct.error("another table")):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(mock.patch.object(ports_elsewhere.sys, "platform", "darwin"))
+                stack.enter_context(mock.patch.object(ports_elsewhere, "_macos_listening", entries))
+                for name in ("_macos_words", "_macos_start"):
+                    stack.enter_context(mock.patch.object(ports_elsewhere, name, side_effect=fault))
+                self.assertEqual(
+                    ports_elsewhere.listeners(None), [Listener("127.0.0.1", 5000, 77, None, "", "")], fault
+                )
+
     def test_macos_calls(self) -> None:
         """On macOS each process's open sockets are asked for, and its start, name and user."""
         facts = bytearray(ports_elsewhere.STATE_AT + 40)

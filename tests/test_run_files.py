@@ -17,11 +17,24 @@ from typing import Any
 from unittest import mock
 
 from gsp_network import RenderServer, command_line, framing, ports, run_files
+from gsp_network import server as server_module
 from gsp_network.commands import calling
 from gsp_network.errors import AccessDenied, ServerStartError
 from gsp_network.ports import Listener
 
-from .processes import CLOSE, HEAD, JSON, Answer, answers_in, get_request, needs_proc, rest_of, talk, wait_until
+from .processes import (
+    CLOSE,
+    HEAD,
+    JSON,
+    PATIENCE,
+    Answer,
+    answers_in,
+    get_request,
+    needs_proc,
+    rest_of,
+    talk,
+    wait_until,
+)
 from .test_server import Held, own_threads
 
 
@@ -119,6 +132,16 @@ class TestRunFile(WithFolder):
         with mock.patch.object(os, "getpid", return_value=os.getpid() + 1):
             file.remove()
         self.assertEqual(run_files.servers(), [file])
+
+    def test_renewed_where_the_server_lives(self) -> None:
+        """A server renews its run file now and then, also one that a program embeds, and no more once it is closed."""
+        with mock.patch.object(server_module, "RENEW_SECONDS", 0.0):
+            server = self.serve()
+            path = pathlib.Path(self.file_of(server).path)
+            path.unlink()
+            self.assertTrue(wait_until(path.exists))
+            server.close()
+        self.assertEqual(list(self.folder.iterdir()), [])
 
     @needs_proc
     def test_stale(self) -> None:
@@ -276,27 +299,29 @@ class TestShutdown(WithFolder):
         self.assertNotIn(self.file_of(server).secret, "".join(logs.output))
 
     def test_own_process(self) -> None:
-        """Where the process is the server's own it ends as after SIGTERM; meanwhile the run file is renewed now and then."""
+        """Where the process is the server's own it ends as after SIGTERM."""
         server = RenderServer(port=0)
-        statuses: list[int] = []
+        parent, statuses = os.getppid(), []
+        ended, in_vain = threading.Event(), threading.Event()
 
         def stop() -> None:
             try:
-                wait_until(lambda: server.run_file is not None and os.path.exists(server.run_file.path))
-                os.unlink(self.file_of(server).path)
-                wait_until(lambda: os.path.exists(self.file_of(server).path), 10)
+                wait_until(lambda: server.port)
                 statuses.append(self.shut_down(server, self.shown(run_files.servers()[0].secret)).status)
+                ended.wait(PATIENCE)
             finally:
-                if server.end_process is not None:
-                    server.end_process()  # where that was in vain
+                if not ended.is_set():
+                    in_vain.set()
 
         thread = threading.Thread(target=stop)
         thread.start()
-        often = mock.patch.multiple(command_line, PARENT_SECONDS=0.01, RENEW_SECONDS=0.0)
-        with often, contextlib.redirect_stdout(io.StringIO()):
-            self.assertEqual(command_line.serve(server, os.getppid()), 0)
-        thread.join(10)
-        self.assertEqual(statuses, [202])
+        often = mock.patch.object(command_line, "PARENT_SECONDS", 0.01)
+        gives_up = mock.patch.object(os, "getppid", lambda: -1 if in_vain.is_set() else parent)
+        with often, gives_up, contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(command_line.serve(server, parent), 0)
+        ended.set()
+        thread.join(PATIENCE)
+        self.assertEqual((statuses, in_vain.is_set()), ([202], False))
         self.assertTrue(self.file_of(server).alone)
         self.assertEqual(list(self.folder.iterdir()), [])
 

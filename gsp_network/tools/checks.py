@@ -29,8 +29,10 @@ from ..pools import DATOVIZ, MATPLOTLIB, Pools, frames_of
 from ..ports import bind_fault, listeners
 from ..settings import (
     DEFAULT_LIMITS,
+    MOST_PORT,
     RENDERER_VARIABLE,
     Settings,
+    default_port,
     default_renderer_name,
     environment_variable,
     is_loopback,
@@ -47,6 +49,7 @@ LEAST_MEMORY = 256 * 2**20  # a worker takes 70 MB, and as much again for a larg
 LEAST_ADDRESSES = 2**30  # Matplotlib's libraries alone map half of it
 LEAST_DISK = 16 * 2**20  # Matplotlib's list of fonts, and a driver's shaders
 VALUE_CHARS = 100
+CAUSE_CHARS = 300
 ADDRESSES = "of address space (ulimit -v)"
 
 SUPPORTED = {
@@ -99,6 +102,7 @@ class Asked:
         server: URL of one to look at, or None.
         pools: what a server on this machine draws with; None: `no_pools` says why.
         said: what was written to standard error so far, by workers above all.
+        found: what the checks before have found, by name.
     """
 
     port: int
@@ -106,6 +110,7 @@ class Asked:
     pools: Optional[Pools] = None
     no_pools: str = ""
     said: Callable[[], str] = lambda: ""
+    found: dict[str, Finding] = dataclasses.field(default_factory=dict)
 
 
 # ---------------------------------------------------------------- libraries
@@ -199,6 +204,13 @@ def drawing(asked: Asked) -> Finding:
     return Finding(OK, "Matplotlib draws in this process")
 
 
+def cause_in(log: str) -> str:
+    """The last error that tracebacks in a log end with, rather another's than what we make of it; else the log's last line."""
+    errors = re.findall(r"^Traceback .*\n(?:[ \t].*\n)*(\S.*)", log, re.MULTILINE)
+    others = [error for error in errors if not error.startswith(GspNetworkError.__module__)]
+    return printable((others or errors or log.splitlines() or [""])[-1], CAUSE_CHARS)
+
+
 def worker(asked: Asked) -> Finding:
     """A picture, drawn in a worker process."""
     if asked.pools is None:
@@ -208,8 +220,10 @@ def worker(asked: Asked) -> Finding:
     try:
         picture = executor.submit(render, _body(), None, MATPLOTLIB, DEFAULT_LIMITS, MATPLOTLIB).result()[0]
     except (GspNetworkError, ImportError) as exc:
-        said = asked.said().splitlines()[-1:]
-        return Finding(PROBLEM, "; its log ends with: ".join([str(exc), *said]), remedy)
+        if asked.found.get("drawing", Finding(OK, "")).state != OK:
+            remedy = "a worker needs what drawing in this process does: see the row above"
+        cause = cause_in(asked.said())
+        return Finding(PROBLEM, "; that log has: ".join([str(exc), *([cause] if cause else [])]), remedy)
     fault = png_fault(picture)
     return Finding(PROBLEM, fault, remedy) if fault else Finding(OK, "a worker process starts and draws")
 
@@ -290,7 +304,9 @@ def loopback(asked: Asked) -> Finding:
 
 def port(asked: Asked) -> Finding:
     """Where a server is to listen."""
-    other = f"choose another, as --port {asked.port + 1}, or 0 for any that is free"
+    if not asked.port:
+        return Finding(OK, "0: a server takes any that is free")
+    other = f"choose another, as --port {asked.port % MOST_PORT + 1}, or 0 for any that is free"
     held = [str(one) for one in listeners(asked.port)]
     if held:
         remedy = f"is it a server of yours, use it or end it: {calling('kill')} --port {asked.port}; else {other}"
@@ -423,6 +439,7 @@ def environment(asked: Asked) -> Finding:
         return Finding(PROBLEM, found, f"{unknown[0]} is no setting{f': is it {near[0]}?' if near else ''}")
     try:
         Settings.from_environment()
+        default_port()
         default_renderer_name()
         environment_token()
     except GspNetworkError as exc:

@@ -23,7 +23,7 @@ from typing import IO, Any, Callable, Iterator, NamedTuple, Optional
 from ..commands import calling
 from ..errors import GspNetworkError, SettingError
 from ..pools import MATPLOTLIB, Pools
-from ..settings import Settings
+from ..settings import Settings, default_port, environment_variable, port_number
 from ..transport import TOKEN_VARIABLE
 from ..workers import END_SECONDS
 from . import checks
@@ -91,7 +91,7 @@ def examine(port: int, server: Optional[str]) -> dict[str, Any]:
     with _pools(Asked(port, server)) as asked:
         for check in CHECKS:
             if check.look is not checks.server or server is not None:
-                finding = finding_of(check, asked)
+                finding = asked.found[check.name] = finding_of(check, asked)
                 rows.append({"name": check.name, "needed": check.needed, **dataclasses.asdict(finding)})
     return {"ok": all(row["state"] == OK for row in rows if row["needed"]), "checks": rows}
 
@@ -163,9 +163,8 @@ def in_words(report: dict[str, Any], width: int) -> str:
 
 
 def _default_port() -> int:
-    """The port of a server that is told none: the environment's, else the table's."""
     try:
-        return Settings.from_environment().port
+        return default_port()
     except SettingError:  # which a check tells
         return Settings.port
 
@@ -180,7 +179,11 @@ def main(argv: Optional[list[str]] = None) -> int:
         prog=calling("doctor"), description="Tell what works on this machine, and what to do about the rest."
     )
     parser.add_argument("--json", action="store_true", help="as one JSON object, for programs")
-    parser.add_argument("--port", type=int, help=f"where a server is to listen (default {Settings.port})")
+    parser.add_argument(
+        "--port",
+        type=port_number,
+        help=f"where a server is to listen (default: {environment_variable('port')}, else {Settings.port})",
+    )
     parser.add_argument("--server", metavar="URL", help=f"look at this server too, with the token of {TOKEN_VARIABLE}")
     args = parser.parse_args(argv)
     report = examine(_default_port() if args.port is None else args.port, args.server)

@@ -2,6 +2,7 @@
 
 ``python -m gsp_network.tools.network_server_kill [--port 5000]``. A server of ours is one whose run file names the very process
 that listens (`run_files.server_of`). It is asked by POST /shutdown, then ended by SIGTERM, then by SIGKILL; whichever is enough.
+Where a process cannot be looked into, as in another container, a server that knows the run file's instance is asked all the same.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import math
 import os
 import re
 import signal
@@ -17,19 +17,25 @@ import socket
 import sys
 import time
 from itertools import groupby
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from .. import ports, run_files
 from ..commands import calling
 from ..deadlines import left
+from ..errors import SettingError
 from ..ports import Listener
 from ..run_files import RunFile
-from ..settings import Settings
+from ..settings import Settings, default_port, environment_variable, port_number
 
 DEFAULT_SECONDS = 5.0
+MOST_SECONDS = 86400.0  # a day; sockets take no times without end
 POLL_SECONDS = 0.02
 MOMENT_SECONDS = 0.2  # in which a server that has just begun to listen writes its run file
+LOOK_SECONDS = 1.0  # for a program that is none of ours, as far as is known, to say what it is
 MOST_BYTES = 65536  # of an answer
+HEALTH = b"GET /health HTTP/1.1\r\n"
+UNPROVEN = "a server of gsp_network that no run file here proves to be yours"
+NO_SERVER = "No server of this user runs."
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 SIGNALS = ("SIGTERM", "SIGKILL") if hasattr(signal, "SIGKILL") else ("SIGTERM",)  # the first ends it at once on Windows
 
@@ -52,14 +58,24 @@ def main(argv: Optional[list[str]] = None) -> int:
     args = parser.parse_args(argv)
     if args.all and args.port is not None:
         parser.error("--all is for all ports: leave --port out")
+    if args.all and args.list:
+        parser.error("--list tells of all servers: leave --all out")
+    try:
+        port = 0 if args.all else args.port or default_port()
+    except SettingError as exc:
+        parser.error(f"{exc}; or name the port with --port")
+    if not (port or args.all or args.list):
+        parser.error(
+            f"{environment_variable('port')} is 0, for any port that is free: name one with --port, see --list"
+        )
     how = How(args.force, args.dry_run, args.timeout)
     try:
+        if args.list:
+            _list(port)
+            return 0
         if not how.dry_run:
             run_files.clear_stale()
-        if args.list:
-            _list(args.port or Settings.port)
-            return 0
-        done = _free_all(how) if args.all else _free(args.port or Settings.port, how)
+        done = _free_all(how) if args.all else _free(port, how)
         if not how.dry_run:
             run_files.clear_stale()  # of those that a signal ended
         return 0 if done else 1
@@ -73,9 +89,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Free a TCP port: have the server of gsp_network that listens on it stop. It is asked first, then ended by "
         "SIGTERM, then by SIGKILL. Another program that listens there is named, and left alone without --force.",
         epilog="Clients of the port are never touched. (GSP_API's tool of this name ends every process that has a socket on the "
-        "port, also a browser or a client.) Exit status: 0 where the port is free at the end, 1 where it is not.",
+        "port, also a browser or a client.) A server that was started with another TMPDIR, or in a container, is known only "
+        "there. Exit status: 0 where the port is free at the end, 1 where it is not.",
     )
-    parser.add_argument("--port", type=_port, help=f"the port to free (default {Settings.port})")
+    parser.add_argument(
+        "--port",
+        type=port_number,
+        help=f"the port to free (default: {environment_variable('port')}, else {Settings.port})",
+    )
     parser.add_argument("--all", action="store_true", help="every server of this user, whatever its port")
     parser.add_argument(
         "--list", action="store_true", help="only tell of this user's servers, and who listens on the port"
@@ -92,39 +113,60 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 2**16:
-        raise argparse.ArgumentTypeError(f"{text}, expected 1 to 65535")
-    return value
-
-
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text}, expected a number above 0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0, at most {MOST_SECONDS:g}")
     return value
 
 
 def _list(port: int) -> None:
-    known, found = run_files.servers(), ports.listeners()
+    """Tell of all servers, and of who else listens on a port; of nobody else where that is 0."""
+    known, found = _running(), ports.listeners()
     ours = {one: run_files.server_of(one, known) for one in found}
+    answering = set()
     for file in known:
-        place = f"Port {file.port} on {_in_url(file.address)}"
-        kind = f"gsp_network {file.version}{'' if file.alone else ', inside a program'}"
         holders = [one for one, proven in ours.items() if proven == file]
         if holders:
-            print(f"{place}: {holders[0]}, {kind}.")
+            print(f"{_place(file)}: {holders[0]}, {_kind(file)}.")
+        elif _is_instance(file, LOOK_SECONDS):
+            answering.add(file.port)
+            print(
+                f"{_place(file)}: process {file.pid}, {_kind(file)}; it answers, and cannot be looked into from here."
+            )
         else:
-            print(f"{place}: process {file.pid}, {kind}; it is not seen to listen: it starts, closes, or is elsewhere.")
+            _tell_unseen(file)
     if not known:
-        print("No server of this user runs.")
-    others = [one for one in found if one.port == port and ours[one] is None]
-    for one in others:
-        print(f"Port {port} on {_in_url(one.address)}: {one}, no server of ours.")
+        print(NO_SERVER)
+    if not port:
+        return
+    for one in found:
+        if one.port == port and ours[one] is None and port not in answering:
+            kind = UNPROVEN if _seems_ours(one) else "no server of ours"
+            print(f"Port {port} on {_in_url(one.address)}: {one}, {kind}.")
     if not any(one.port == port for one in found):
         seen = "Nobody listens" if ports.sees() else "Nobody is seen to listen"
         print(f"{seen} on port {port}.")
+
+
+def _running() -> list[RunFile]:
+    return [file for file in run_files.servers() if not file.is_stale]
+
+
+def _place(file: RunFile) -> str:
+    return f"Port {file.port} on {_in_url(file.address)}"
+
+
+def _kind(file: RunFile) -> str:
+    return f"gsp_network {file.version}{'' if file.alone else ', inside a program'}"
+
+
+def _tell_unseen(file: RunFile) -> None:
+    why = "it starts or closes" if file.is_here else "it is in another container or on another machine, or was"
+    print(f"{_place(file)}: process {file.pid}, {_kind(file)}; it is not seen to listen: {why}.")
 
 
 def _in_url(address: str) -> str:
@@ -132,9 +174,14 @@ def _in_url(address: str) -> str:
 
 
 def _free_all(how: How) -> bool:
-    wanted = sorted({file.port for file in run_files.servers() if file.is_here or not ports.sees()})
-    if not wanted:
-        print("No server of this user runs.")
+    known = _running()
+    held_here = {one.port for one in ports.listeners()}
+    unseen = [file for file in known if ports.sees() and not file.is_here and file.port not in held_here]
+    wanted = sorted({file.port for file in known if file not in unseen})
+    for file in unseen:
+        _tell_unseen(file)
+    if not known:
+        print(NO_SERVER)
     # Others than ours are none of its business, also with --force.
     held = [port for port in wanted if not _free(port, how, others=False)]
     return not held
@@ -166,21 +213,45 @@ def _look(port: int) -> list[Listener]:
 def _end(holder: list[Listener], how: How, others: bool) -> None:
     """Have one process let go of the port, as far as it is to; `holder` is what it listens on there."""
     one = holder[0]
-    files = [file for file in map(run_files.server_of, holder) if file is not None]
-    alone = bool(files) and all(file.alone for file in files)
-    if one.pid is None:
-        print(f"Port {one.port} is held by {one}: have that user end it, or run this as root.")
-    elif not files and not (how.force and others):
-        hint = "--force ends it" if others else f"--port {one.port} --force ends it"
-        print(f"Port {one.port} is held by {one}, no server of ours that this user started: left alone; {hint}.")
+    if not _holds(one):  # it was forked off one whose socket has been closed meanwhile, for both
+        return
+    proven = [file for file in map(run_files.server_of, holder) if file is not None]
+    files = proven or _answering(one.port, how.seconds)
+    alone = bool(proven) and all(file.alone for file in proven)
+    if not files and (one.pid is None or not (how.force and others)):
+        print(f"Port {one.port} is held by {one}{_why_left_alone(one, others)}.")
     elif how.dry_run:
-        steps = ["ask it to stop"] * bool(files) + [f"send {name}" for name in SIGNALS] * (alone or how.force)
+        signals = one.pid is not None and (alone or how.force)
+        steps = ["ask it to stop"] * bool(files) + [f"send {name}" for name in SIGNALS] * signals
         print(f"Port {one.port} is held by {one}. Without --dry-run this would {', then '.join(steps)}.")
     elif not _stops(one, files, how.seconds):
-        if files and not alone and not how.force:
+        if one.pid is None:
+            print(f"It gets no signal from here: {_remedy(one)}.")
+        elif proven and not alone and not how.force:
             print("A signal would end the whole program that has the server inside; --force sends it.")
+        elif files and not proven and not how.force:
+            print("Whether its process is the server's own cannot be told from here; --force sends it a signal.")
         else:
             _signal_until_gone(one, bool(files), how.seconds)
+
+
+def _why_left_alone(one: Listener, others: bool) -> str:
+    """What a process seems to be that is not known to be ours, and what to do."""
+    seems_ours = _seems_ours(one)
+    if one.pid is None:
+        return f"{', a server of gsp_network' if seems_ours else ''}: {_remedy(one)}"
+    hint = "--force ends it" if others else f"--port {one.port} --force ends it"
+    if seems_ours:
+        return f", {UNPROVEN}: left alone; call this with its TMPDIR, or {hint}"
+    return f", no server of ours that this user started: left alone; {hint}"
+
+
+def _remedy(one: Listener) -> str:
+    """What to do about a process that cannot be looked into."""
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    if user == 0 or one.user == ports.user_name(user):
+        return "it is in another container: end it there"
+    return "have that user end it, or run this as root"
 
 
 def _stops(one: Listener, files: list[RunFile], seconds: float) -> bool:
@@ -300,9 +371,7 @@ def _is_free(port: int, addresses: set[str], told: set[Optional[int]], seconds: 
 
 def _stop_unseen(port: int, how: How) -> None:
     """Where this system does not tell who listens: ask a server that knows the instance of a run file, and signal nobody."""
-    for file in run_files.servers():
-        if file.port != port or not _is_instance(file, how.seconds):
-            continue
+    for file in _answering(port, how.seconds):
         if how.dry_run:
             print(
                 f"Port {port} is held by a server of ours, process {file.pid}. Without --dry-run this would ask it to stop."
@@ -314,34 +383,49 @@ def _stop_unseen(port: int, how: How) -> None:
             print(f"Asked the server of ours on port {port}, process {file.pid}, to stop.")
 
 
+def _answering(port: int, seconds: float) -> list[RunFile]:
+    """The run files of servers that answer on a port as those that they are, whatever is known of their processes."""
+    return [file for file in _running() if file.port == port and _is_instance(file, seconds)]
+
+
 def _is_instance(file: RunFile, seconds: float) -> bool:
     """Whether who listens there says that it is that server; before it is shown the secret."""
-    status, body = _exchange(file, b"GET /health HTTP/1.1\r\n", seconds)
+    status, _, body = _exchange(file, HEALTH, seconds, file.tls)
     try:
         return status == 200 and json.loads(body).get("instance") == file.instance
     except (ValueError, AttributeError, RecursionError):
         return False
 
 
+def _seems_ours(one: Listener) -> bool:
+    """Whether a process is called, or names itself, as a server of gsp_network; nothing secret is shown to it."""
+    return (
+        "gsp_network.server" in one.command or b"\r\nServer: gsp_network\r\n" in _exchange(one, HEALTH, LOOK_SECONDS)[1]
+    )
+
+
 def _ask(file: RunFile, seconds: float) -> bool:
     """POST /shutdown with the run file's secret; whether the server will stop."""
     secret = file.secret.encode("ascii")
     head = b"POST /shutdown HTTP/1.1\r\nAuthorization: Bearer " + secret + b"\r\n"
-    return _exchange(file, head + b"Content-Type: application/json\r\nContent-Length: 0\r\n", seconds)[0] == 202
+    head += b"Content-Type: application/json\r\nContent-Length: 0\r\n"
+    return _exchange(file, head, seconds, file.tls)[0] == 202
 
 
-def _reached(file: RunFile) -> str:
-    return WILDCARDS.get(file.address, file.address)
+def _reached(place: Union[RunFile, Listener]) -> str:
+    return WILDCARDS.get(place.address, place.address)
 
 
-def _exchange(file: RunFile, head: bytes, seconds: float) -> tuple[int, bytes]:
-    """One request to a server of this machine, within one deadline: status and body; 0 where no answer came."""
+def _exchange(
+    place: Union[RunFile, Listener], head: bytes, seconds: float, tls: bool = False
+) -> tuple[int, bytes, bytes]:
+    """One request to a server of this machine, within one deadline: status, head and body; 0 where no answer came."""
     deadline = time.monotonic() + seconds
     received = b""
     try:
-        connection = socket.create_connection((_reached(file), file.port), seconds)
+        connection = socket.create_connection((_reached(place), place.port), seconds)
         try:
-            if file.tls:
+            if tls:
                 connection = _encrypted(connection)
             connection.sendall(head + b"Host: localhost\r\nConnection: close\r\n\r\n")
             while len(received) < MOST_BYTES:
@@ -353,9 +437,10 @@ def _exchange(file: RunFile, head: bytes, seconds: float) -> tuple[int, bytes]:
         finally:
             connection.close()
     except (OSError, ImportError):  # a Python without ssl, too
-        return 0, b""
+        return 0, b"", b""
     match = re.match(rb"HTTP/1\.1 (\d{3}) ", received)
-    return int(match.group(1)) if match else 0, received.partition(b"\r\n\r\n")[2]
+    top, _, body = received.partition(b"\r\n\r\n")
+    return int(match.group(1)) if match else 0, top + b"\r\n", body
 
 
 def _encrypted(connection: socket.socket) -> socket.socket:
