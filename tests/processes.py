@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -139,6 +140,10 @@ class ServerProcess:
     def pid(self) -> int:
         return self.process.pid
 
+    @property
+    def url(self) -> str:
+        return str(self.ready["url"])
+
     def read_log(self) -> str:
         self.log.seek(0)
         return self.log.read()
@@ -229,12 +234,14 @@ def footprint(pid: int) -> Footprint:
 
 
 def footprint_at_rest(pid: int) -> Footprint:
-    """What a server holds when nobody asks it anything: the least of many looks, since connections end after their answers."""
-    looks = []
-    for _ in range(30):
-        looks.append(footprint(pid))
+    """What a server holds when nobody asks it anything: the least for many looks, since connections end after their answers."""
+    least, since = footprint(pid), 0
+    while since < 15:
         threading.Event().wait(0.01)
-    return min(looks)
+        now, since = footprint(pid), since + 1
+        if now < least:
+            least, since = now, 0
+    return least
 
 
 def settled(pid: int, rest: Footprint, seconds: float = PATIENCE) -> Footprint:
@@ -270,6 +277,12 @@ def is_gone(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def all_at_once(function: Callable[..., Any], *arguments: Sequence[Any]) -> list[Any]:
+    """What a function returns for each, in their order, as `map` gives it; several run at once, for what waits for processes."""
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        return list(threads.map(function, *arguments))
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE) -> bool:

@@ -154,4 +154,4 @@ def run_server(**settings: Any) -> Iterator[RenderServer]:
     try:
         yield server.start()
     finally:
-        server.close(10.0)
+        server.close(60.0)

@@ -1,16 +1,31 @@
 """A worker process that breaks the rules, by script: ``python scripted_worker.py START [FILE]``.
 
 It says hello or not, as START says, and then answers each call as the call's first argument says. FILE gets a byte at each start.
+
+Tests start it by the hundred: so it loads nothing of the package, whose frames it makes itself, and little else.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import sys
 import threading
-from typing import Any
 
-from gsp_network.worker_process import ERROR, HELLO, RESULT, read_frame, write_frame
+HELLO, CALL, BEGUN, RESULT, ERROR = range(1, 6)
+HEADER = struct.Struct(">4sBQIQ")  # as in gsp_network.worker_process, which reads it
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def write_frame(out: Any, kind: int, number: int, facts: Any) -> None:
+    """A frame without data."""
+    text = json.dumps(facts).encode()
+    out.write(HEADER.pack(b"GSPW", kind, number, len(text), 0) + text)
+    out.flush()
 
 
 def answer(out: Any, number: int, what: str) -> None:
@@ -41,6 +56,9 @@ def answer(out: Any, number: int, what: str) -> None:
         out.write(b'{"value": 1, "rss": Infinity}'.ljust(30))
     elif what == "no-error":
         write_frame(out, ERROR, number, {"error": "os", "args": [], "rss": 1})
+    elif what == "die":
+        write_frame(out, BEGUN, number, {})
+        os._exit(0)
     elif what == "exit-after":
         write_frame(out, RESULT, number, facts)
         os._exit(0)
@@ -70,10 +88,12 @@ def main(start: str, path: str = "") -> None:
         out.write(b"Welcome to the graphics driver!\n")
     write_frame(out, HELLO, 0, {"version": "scripted", "rss": 1})
     while True:
-        frame = read_frame(incoming)
-        if frame is None:
+        header = incoming.read(HEADER.size)
+        if not header:
             return
-        answer(out, frame.number, str(frame.facts["args"][0]))
+        _, _, number, length, size = HEADER.unpack(header)
+        facts, _ = json.loads(incoming.read(length)), incoming.read(size)
+        answer(out, number, str(facts["args"][0]))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from gsp_network.transport import png_fault
 from .processes import (
     PATIENCE,
     ServerProcess,
+    all_at_once,
     answers_in,
     children_of,
     is_gone,
@@ -48,8 +49,8 @@ def run(*options: str, **environ: str) -> subprocess.CompletedProcess:
 
 
 def heavy() -> bytes:
-    """A scene that takes about a second to draw."""
-    n = 150_000
+    """A scene that takes about half a second to draw."""
+    n = 80_000
     places = np.zeros((n, 3))
     places[:, 0], places[:, 1] = np.arange(n) % 97 / 48 - 1, np.arange(n) % 89 / 44 - 1
     return body_of(Points(places, np.full(n, 20.0), rgba(RED, n), rgba(BLACK, n), np.full(n, 1.0)))
@@ -399,7 +400,7 @@ class TestStartAndStop(unittest.TestCase):
 
     def test_bad_settings(self) -> None:
         """A setting that is none is one line that names the option or variable, and exit status 2."""
-        for options, environ, wanted in (
+        cases: list[tuple[list[str], dict[str, str], str]] = [
             (["--max-dpi", "-3"], {}, "max_dpi"),
             (["--log-level", "loud"], {}, "log_level: 'loud', expected one of debug, info, warning, error"),
             ([], {"GSP_NETWORK_PORT": "many"}, "environment variable GSP_NETWORK_PORT: 'many', expected int"),
@@ -413,9 +414,10 @@ class TestStartAndStop(unittest.TestCase):
             (["--import", "no_such.module"], {}, "--import no_such.module: there is no module of that name"),
             (["--token-file", "/no/such/file"], {}, "token file /no/such/file: No such file or directory"),
             ([], {"GSP_NETWORK_TOKEN": "caf\u00e9"}, "token: expected printable ASCII without blanks"),
-        ):
+        ]
+        ended = all_at_once(lambda case: run(*case[0], **case[1]), cases)
+        for (options, environ, wanted), done in zip(cases, ended):
             with self.subTest(options=options, environ=environ):
-                done = run(*options, **environ)
                 self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
                 self.assertIn(wanted, done.stderr)
                 self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)

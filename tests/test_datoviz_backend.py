@@ -27,6 +27,7 @@ from gsp_network.settings import Limits, Settings
 from gsp_network.workers import WorkerPool, render
 
 from . import test_matplotlib_backend as others
+from .processes import PATIENCE, all_at_once
 from .scenes import (
     BLACK,
     BLUE,
@@ -266,7 +267,7 @@ class TestKept(Drawn, others.TestKept):
             "        except MemoryError: print('failed', spent())\n"
             "    print((draw(renderer='datoviz') == 255).all(), draw(*scene, renderer='datoviz')[50, 50].tolist())"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
         expected = "".join(f"failed True\nTrue [{red}, 0, 255]\n" for red in range(3))
         self.assertEqual(done.stdout, expected, done.stderr)
 
@@ -285,7 +286,7 @@ class TestKept(Drawn, others.TestKept):
             "    texels[..., 0] = red\n"
             "    print(draw_scene(scene, Limits())[4, 4, 0] == memory[0, 0])"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
         self.assertEqual(done.stdout, "True\nTrue\n", done.stderr)
 
     def test_frames_change_as_a_whole(self) -> None:
@@ -355,7 +356,7 @@ class TestDevice(unittest.TestCase):
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             cwd=ROOT,
             env={**os.environ, **environ},
         )
@@ -384,12 +385,15 @@ class TestDevice(unittest.TestCase):
             "picture = draw(*one_of_each(), canvas=Canvas(64, 48, 96.0), renderer='datoviz')\n"
             "sys.stdout.buffer.write(picture.tobytes()); sys.stdout.flush()\nimport os; os._exit(0)"
         )
-        pictures = []
-        for way in ("use_memory", "use_files"):
-            done = subprocess.run([sys.executable, "-c", code, way], capture_output=True, timeout=60, cwd=ROOT)
+
+        def run(way: str) -> subprocess.CompletedProcess:
+            command = [sys.executable, "-c", code, way]
+            return subprocess.run(command, capture_output=True, timeout=PATIENCE, cwd=ROOT)
+
+        both = all_at_once(run, ("use_memory", "use_files"))
+        for done in both:
             self.assertEqual(len(done.stdout), 64 * 48 * 3, done.stderr)
-            pictures.append(done.stdout)
-        self.assertEqual(pictures[0], pictures[1])
+        self.assertEqual(both[0].stdout, both[1].stdout)
 
     def test_frames_by_file_leave_nothing(self) -> None:
         """A frame by file leaves no file, also where the process is killed right after it."""

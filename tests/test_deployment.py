@@ -32,6 +32,7 @@ from gsp_network.transport import png_fault
 from .processes import (
     PATIENCE,
     ServerProcess,
+    all_at_once,
     children_of,
     footprint_at_rest,
     is_gone,
@@ -268,7 +269,7 @@ class TestOnANetwork(DeploymentCase):
                         rest_of(connection)
                     seconds = time.monotonic() - started
                     self.assertGreater(seconds, 0.9 * HANDSHAKE_SECONDS)
-                    self.assertLess(seconds, HANDSHAKE_SECONDS + 5)
+                    self.assertLess(seconds, HANDSHAKE_SECONDS + 30)
         self.assertEqual(settled(self.server.pid, rest), rest)
 
     def test_prometheus(self) -> None:
@@ -308,7 +309,7 @@ class TestCertificatesThatCannotBeUsed(unittest.TestCase):
         subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
         both = locked.with_name("both.pem")
         both.write_text(certificate.read_text() + locked.read_text())
-        for certfile, keyfile, wanted in (
+        cases = (
             (None, key, "--keyfile without --certfile"),
             (certificate, None, str(certificate)),
             (certificate, locked, "the key is encrypted"),
@@ -320,20 +321,25 @@ class TestCertificatesThatCannotBeUsed(unittest.TestCase):
             (text, key, str(text)),
             (certificate, text, str(certificate)),
             (key, certificate, str(key)),
-        ):
+        )
+
+        def run(certfile: Optional[pathlib.Path], keyfile: Optional[pathlib.Path]) -> subprocess.CompletedProcess:
+            options = ["--certfile", str(certfile)] if certfile else []
+            options += ["--keyfile", str(keyfile)] if keyfile else []
+            return subprocess.run(
+                server_command(*options),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                cwd=ROOT,
+                env=server_environ(),
+                start_new_session=True,  # no terminal to ask for a password
+            )
+
+        ended = all_at_once(lambda case: run(*case[:2]), cases)
+        for (certfile, keyfile, wanted), done in zip(cases, ended):
             with self.subTest(certfile=certfile and certfile.name, keyfile=keyfile and keyfile.name):
-                options = ["--certfile", str(certfile)] if certfile else []
-                options += ["--keyfile", str(keyfile)] if keyfile else []
-                done = subprocess.run(
-                    server_command(*options),
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=PATIENCE,
-                    cwd=ROOT,
-                    env=server_environ(),
-                    start_new_session=True,  # no terminal to ask for a password
-                )
                 self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
                 self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
                 self.assertTrue(done.stderr.startswith("gsp_network: "), done.stderr)

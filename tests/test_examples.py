@@ -10,6 +10,7 @@ import sys
 import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
+from typing import Sequence
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from .support import ROOT
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if not path.name.startswith("_"))
 
-ANIMATIONS = {"orbit", "trackball_cube", "pan_zoom_scatter", "two_viewports", "live_plot", "picture_in_picture"}
+ANIMATIONS = ("orbit", "trackball_cube", "pan_zoom_scatter", "two_viewports", "live_plot", "picture_in_picture")
 STILL = ("points", "markers", "pixels", "segments", "paths", "texts", "image", "image_from_numpy", "perspective")
 """Those that draw one picture of the same name."""
 
@@ -26,61 +27,62 @@ STILL = ("points", "markers", "pixels", "segments", "paths", "texts", "image", "
 class TestExamples(unittest.TestCase):
     def run_example(self, path: pathlib.Path, *arguments: str) -> dict[str, bytes]:
         """Run a copy of the example; the pictures that it wrote, by name."""
-        return self.run_command(path.stem, str(path.name), *arguments)
+        return self.run_command([path.stem], f"examples/{path.name}", *arguments)
 
-    def run_still_ones(self, *arguments: str) -> dict[str, bytes]:
-        """Run those that draw one picture one after the other in one process, which has loaded all once."""
+    def run_together(self, names: Sequence[str], *arguments: str) -> dict[str, bytes]:
+        """Run several one after the other in one process, which has loaded all once."""
         code = "import runpy, sys; sys.path.insert(0, 'examples'); scripts = sys.argv.pop(1).split()\n"
         code += "for script in scripts: runpy.run_path(f'examples/{script}.py', run_name='__main__')"
-        return self.run_command("", "-c", code, " ".join(STILL), *arguments)
+        return self.run_command(names, "-c", code, " ".join(names), *arguments)
 
-    def run_command(self, name: str, *arguments: str) -> dict[str, bytes]:
+    def run_command(self, names: Sequence[str], *arguments: str) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory() as holder:
             folder = pathlib.Path(holder)
             ignored = shutil.ignore_patterns("output", "__pycache__")
             shutil.copytree(ROOT / "examples", folder / "examples", ignore=ignored)
             done = subprocess.run(
-                [sys.executable, *(f"examples/{word}" if word.endswith(".py") else word for word in arguments)],
+                [sys.executable, *arguments],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=600,
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "GSP_TEST": "True", "MPLBACKEND": "Agg"},
             )
             self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-            if name not in ANIMATIONS:  # whose animator writes the preview
-                self.assertIn("wrote", done.stdout)
-            where = folder if name == "quickstart" else folder / "examples" / "output"
-            return {picture.name: picture.read_bytes() for picture in where.glob("*.png")}
+            drawn = [name for name in names if name not in ANIMATIONS]  # theirs the animator writes, without a word
+            self.assertGreaterEqual(done.stdout.count("wrote"), len(drawn))
+            where = folder if names == ["quickstart"] else folder / "examples" / "output"
+            pictures = {picture.name: picture.read_bytes() for picture in where.glob("*.png")}
+            self.assertTrue(all(file.startswith(tuple(names)) for file in pictures), pictures.keys())
+            return pictures
 
     def test_each_runs_as_it_stands_and_on_a_server(self) -> None:
         """Without a server it brings its own, with --server it draws the same there; the picture is not empty."""
         names = {path.stem for path in EXAMPLES}
         visuals = {"points", "markers", "pixels", "segments", "paths", "texts", "image"}
         others = {"quickstart", "network_client", "embedded_server", "image_from_numpy", "perspective"}
-        self.assertEqual(visuals | ANIMATIONS | others, names)
+        self.assertEqual(visuals | {*ANIMATIONS} | others, names)
         with run_server() as server, ThreadPoolExecutor(4) as at_once:
             there = "--server", server.url
-            still = at_once.submit(self.run_still_ones), at_once.submit(self.run_still_ones, *there)
-            runs = {
-                path.stem: (at_once.submit(self.run_example, path), at_once.submit(self.run_example, path, *there))
-                for path in EXAMPLES
-                if path.stem not in STILL
-            }
-            for name in STILL:
-                runs[name] = still
+            runs = {}
+            for group in (STILL, ANIMATIONS):
+                both = at_once.submit(self.run_together, group), at_once.submit(self.run_together, group, *there)
+                runs.update(dict.fromkeys(group, both))
+            for path in EXAMPLES:
+                if path.stem not in runs:
+                    both = at_once.submit(self.run_example, path), at_once.submit(self.run_example, path, *there)
+                    runs[path.stem] = both
             for name, (first, second) in runs.items():
                 with self.subTest(example=name):
                     alone, remote = (
                         {
                             file: picture
                             for file, picture in run.result().items()
-                            if name not in STILL or file == f"{name}.png"
+                            if file == f"{name}.png" or (name not in STILL and file.startswith(name))
                         }
                         for run in (first, second)
                     )
                     self.assertTrue(alone)
-                    self.assertTrue(all(file.startswith(name) for file in alone), alone.keys())
                     self.assertEqual(alone, remote)
                     for picture in alone.values():
                         self.assertGreater(len(np.unique(array_of(picture).reshape(-1, 3), axis=0)), 5)

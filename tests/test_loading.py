@@ -809,7 +809,7 @@ class Urls(WithFolder):
                 while not self.stop.wait(0.02):
                     handler.wfile.write(piece)
 
-        message = "link_data.uri: cannot be read: not there within 0.3 s, all URLs together"
+        message = "link_data.uri: cannot be read: not there within 0.15 s, all URLs together"
         self.answers = {
             "/open/head": lambda handler: trickle(handler, b"HTTP/1.1 200 OK\r\n", b"a"),
             "/open/heads": lambda handler: trickle(
@@ -818,7 +818,7 @@ class Urls(WithFolder):
             "/open/body": lambda handler: trickle(handler, b"HTTP/1.1 200 OK\r\n\r\n", b"a"),
             "/open/silent": lambda handler: trickle(handler, b"", b""),
         }
-        with mock.patch.object(loading, "MAX_SECONDS", 0.3):
+        with mock.patch.object(loading, "MAX_SECONDS", 0.15):
             for path in self.answers:
                 with self.subTest(path):
                     began = time.monotonic()

@@ -171,7 +171,7 @@ class TestCorpus(CorpusChecks):
                 self.check_case(case, server.port)
                 self.assertIsNone(server.process.poll(), "the server died")
                 if rest is not None:
-                    now = rests[case.get("server", "")] = settled(server.pid, rest, 10)  # each fault is told once
+                    now = rests[case.get("server", "")] = settled(server.pid, rest)  # each fault is told once
                     self.assertEqual(now, rest)
                 self.check_good(server.port, token)
         for server, _ in servers.values():
@@ -202,11 +202,11 @@ class TestCorpus(CorpusChecks):
             name = case.get("server", "")
             with self.subTest(row=case["row"], why=case["why"]):
                 self.check_case(case, servers[name].port)
-                self.assertTrue(wait_until(at_rest, 10), own_threads())
+                self.assertTrue(wait_until(at_rest), own_threads())
                 self.assertEqual((servers[name].room.bytes, servers[name].room.renders), (0, 0))
         for name, server in servers.items():
             self.check_good(server.port, TOKEN if name else b"")
-            self.assertTrue(server.close(10))
+            self.assertTrue(server.close(PATIENCE))
 
 
 class TestClients(CorpusChecks):
@@ -338,7 +338,7 @@ class TestManyConnections(CorpusChecks):
     @needs_proc
     def test_idle_connections(self) -> None:
         """Row 13: connections over the limit are told 503 and when to come back; threads stay few; the rest heals."""
-        server = ServerProcess("--workers", "0", "--max-connections", "20", "--head-timeout", "1")
+        server = ServerProcess("--workers", "0", "--max-connections", "20", "--head-timeout", "0.5")
         self.addCleanup(server.close)
         server.post(GOOD)
         rest = footprint_at_rest(server.pid)
@@ -400,8 +400,8 @@ class TestManyConnections(CorpusChecks):
             self.assertTrue(wait_until(lambda: footprint(server.pid).files >= 40), footprint(server.pid))
             self.assertTrue(wait_until(lambda: "no connection can be accepted" in server.read_log()))
             before = cpu_seconds(server.pid)
-            threading.Event().wait(1.0)  # the measure itself
-            self.assertLess(cpu_seconds(server.pid) - before, 0.5)
+            threading.Event().wait(0.5)  # the measure itself
+            self.assertLess(cpu_seconds(server.pid) - before, 0.25)
         finally:
             for client in clients:
                 client.close()
@@ -453,7 +453,7 @@ class TestManyConnections(CorpusChecks):
     def test_stalled_bodies(self) -> None:
         """Row 60: 40 bodies that stall take no more memory than is allowed; those over it are told 503; all heals."""
         size, most = 8_000_000, 80_000_000
-        server = ServerProcess("--workers", "0", "--max-inflight-bytes", str(most), "--body-timeout", "1.5")
+        server = ServerProcess("--workers", "0", "--max-inflight-bytes", str(most), "--body-timeout", "1")
         self.addCleanup(server.close)
         server.post(GOOD)
         before = memory_kb(server.pid, "VmRSS")

@@ -27,6 +27,7 @@ from gsp_network.render_thread import RenderThread
 from gsp_network.settings import SettingError
 from gsp_network.transport import png_fault
 
+from .processes import PATIENCE
 from .scenes import Canvas, body_of, changed, points, run_server
 from .support import ROOT
 
@@ -35,7 +36,7 @@ def ask(
     server: RenderServer, method: str, path: str, body: Optional[bytes] = None, **headers: str
 ) -> tuple[int, Any, bytes]:
     """One request on a connection of its own: status, headers, body."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
@@ -57,7 +58,7 @@ class Held(concurrent.futures.Executor):
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         def call() -> Any:
             self.begun.set()
-            self.go_on.wait(30)
+            self.go_on.wait(PATIENCE)
             return fn(*args, **kwargs)
 
         return self._pool.submit(call)
@@ -149,7 +150,7 @@ class TestAnswers(unittest.TestCase):
 
     def test_connection_is_kept(self) -> None:
         """Several requests, an error among them, go over one connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         self.addCleanup(connection.close)
         body = body_of(points((0, 0, 0)))
         statuses, sockets = [], set()
@@ -165,7 +166,7 @@ class TestAnswers(unittest.TestCase):
 
     def test_answers_leave_at_once(self) -> None:
         """Connections have TCP_NODELAY, without which every small answer on a kept one waits 40 ms for an ACK."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE)
         self.addCleanup(connection.close)
         connection.request("GET", "/health")
         connection.getresponse().read()
@@ -230,11 +231,11 @@ class TestLife(unittest.TestCase):
             silent = socket.create_connection(("127.0.0.1", server.port), 10)
             self.addCleanup(silent.close)
             self.assertGreaterEqual(len(own_threads()), 3)
-            self.assertTrue(server.close(10))
+            self.assertTrue(server.close(PATIENCE))
             self.assertEqual(own_threads(), [])
             with contextlib.suppress(ConnectionResetError):  # it may not have been accepted yet
                 self.assertEqual(silent.recv(1), b"")
-        with self.assertRaises(GspNetworkError):
+        with mock.patch("gsp_network.transport.FIRST_BACKOFF_SECONDS", 0.001), self.assertRaises(GspNetworkError):
             renderer.render([], [], [], [])
         with RenderServer(port=server.port):
             pass
@@ -245,14 +246,14 @@ class TestLife(unittest.TestCase):
         self.addCleanup(executor.shutdown)
         with run_server(executor=executor) as server, concurrent.futures.ThreadPoolExecutor(2) as pool:
             answer = pool.submit(ask, server, "POST", "/render", body_of())
-            self.assertTrue(executor.begun.wait(10))
-            closing = pool.submit(server.close, 20)
+            self.assertTrue(executor.begun.wait(PATIENCE))
+            closing = pool.submit(server.close, PATIENCE)
             while not server.closing:
                 threading.Event().wait(0.01)
             executor.go_on.set()
-            status, headers, body = answer.result(20)
+            status, headers, body = answer.result(PATIENCE)
             self.assertEqual((status, png_fault(body), headers["Connection"]), (200, "", "close"))
-            self.assertTrue(closing.result(20))
+            self.assertTrue(closing.result(PATIENCE))
 
     def test_draw_that_does_not_end(self) -> None:
         """When the timeout passes during a draw, its request is answered 503, close returns False and says so once."""
@@ -261,22 +262,23 @@ class TestLife(unittest.TestCase):
 
         def stuck(*args: Any) -> bytes:
             begun.set()
-            go_on.wait(30)
+            go_on.wait(PATIENCE)
             return b""
 
         with mock.patch("gsp_network.server.render", stuck), run_server() as server:
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 answer = pool.submit(ask, server, "POST", "/render", body_of())
-                self.assertTrue(begun.wait(10))
+                self.assertTrue(begun.wait(PATIENCE))
                 with self.assertLogs("gsp_network", logging.WARNING) as logs:
-                    self.assertFalse(server.close(0.2))
-                status, headers, body = answer.result(20)
+                    with mock.patch("gsp_network.server.LAST_SECONDS", 0.1):
+                        self.assertFalse(server.close(0.2))
+                status, headers, body = answer.result(PATIENCE)
             self.assertEqual((status, headers["Retry-After"], json.loads(body)["type"]), (503, "1", "busy"))
             self.assertEqual(sum(record.levelno == logging.WARNING for record in logs.records), 1)
             self.assertEqual([thread.name for thread in own_threads()], ["gsp-network-render"])
             self.assertTrue(all(thread.daemon for thread in own_threads()))
             go_on.set()
-            self.assertTrue(server.close(10))
+            self.assertTrue(server.close(PATIENCE))
             self.assertEqual(own_threads(), [])
 
     def test_close_without_patience(self) -> None:
@@ -294,17 +296,18 @@ class TestLife(unittest.TestCase):
 
         def hook(body: bytes, picture: bytes) -> None:
             begun.set()
-            go_on.wait(30)
+            go_on.wait(PATIENCE)
 
         with run_server(on_render=hook) as server, concurrent.futures.ThreadPoolExecutor(1) as pool:
             answer = pool.submit(ask, server, "POST", "/render", body_of())
-            self.assertTrue(begun.wait(10))
+            self.assertTrue(begun.wait(PATIENCE))
             with self.assertLogs("gsp_network", logging.WARNING) as logs:
-                self.assertFalse(server.close(0))
+                with mock.patch("gsp_network.listening.LAST_SECONDS", 0.1):
+                    self.assertFalse(server.close(0))
             self.assertIn("its hook", logs.output[0])
             go_on.set()
-            self.assertIsNotNone(answer.exception(10))
-            self.assertTrue(server.close(10))
+            self.assertIsNotNone(answer.exception(PATIENCE))
+            self.assertTrue(server.close(PATIENCE))
 
     def test_no_thread_to_be_had(self) -> None:
         """Row 16: where a connection's thread cannot start, that is a 503, the next one is served, and close works."""
@@ -320,7 +323,7 @@ class TestLife(unittest.TestCase):
                 status, headers, _ = ask(server, "GET", "/health")
             self.assertEqual((status, headers["Retry-After"]), (503, "1"))
             self.assertEqual(ask(server, "GET", "/health")[0], 200)
-            self.assertTrue(server.close(5))
+            self.assertTrue(server.close(PATIENCE))
 
     def test_no_thread_to_accept_with(self) -> None:
         """Where a server cannot start its threads it says so, holds neither port nor worker, and closes."""
@@ -337,7 +340,7 @@ class TestLife(unittest.TestCase):
                 with self.subTest(workers=workers, name=name), mock.patch.object(threading.Thread, "start", refuse):
                     with self.assertRaisesRegex(ServerStartError, "no thread to be had"):
                         server.start()
-                self.assertTrue(server.close(5))
+                self.assertTrue(server.close(PATIENCE))
                 self.assertEqual(own_threads(), [])
 
     def test_slow_reader(self) -> None:
@@ -355,7 +358,7 @@ class TestLife(unittest.TestCase):
         with socket.create_connection(("127.0.0.1", server.port), 30) as connection:
             head = b"POST /render HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
             connection.sendall(head)
-            self.assertTrue(begun.wait(10))
+            self.assertTrue(begun.wait(PATIENCE))
             while any(thread.name == "gsp-network-connection" for thread in own_threads()):
                 threading.Event().wait(0.05)
             received = b"".join(iter(lambda: connection.recv(2**20), b""))
@@ -375,9 +378,10 @@ class TestLife(unittest.TestCase):
             "    request = urllib.request.Request(server.url + '/render', b'{}', {'Content-Type': 'application/json'})\n"
             "    threading.Thread(target=lambda: urllib.request.urlopen(request), daemon=True).start()\n"
             "    begun.wait()\n"
-            "    print(server.close(0.1))\n"
+            "    with mock.patch('gsp_network.server.LAST_SECONDS', 0.1):\n"
+            "        print(server.close(0.1))\n"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=ROOT)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT)
         self.assertEqual((done.returncode, done.stdout.strip()), (0, "False"), done.stderr)
         self.assertIn("a picture that is still being drawn", done.stderr)
 
@@ -393,7 +397,7 @@ class TestLife(unittest.TestCase):
             status, headers, _ = ask(server, "POST", "/render", body_of())
             self.assertEqual((status, headers["Retry-After"]), (503, "1"))
             executor.go_on.set()
-            concurrent.futures.wait(waiting, 10)
+            concurrent.futures.wait(waiting, PATIENCE)
             self.assertEqual(ask(server, "POST", "/render", body_of())[0], 200)
 
     def test_signal_handlers_and_logging_are_left_alone(self) -> None:
@@ -422,7 +426,7 @@ class TestLife(unittest.TestCase):
 
         thread = threading.Thread(target=run)
         thread.start()
-        thread.join(60)
+        thread.join(PATIENCE)
         self.assertEqual(result, [200])
 
     def test_port_in_use(self) -> None:
@@ -520,7 +524,7 @@ class TestExecutorAndHook(unittest.TestCase):
             gc.disable()
             self.addCleanup(gc.enable)
             self.assertEqual(ask(server, "POST", "/render", b"{}")[0], 422)
-            self.assertTrue(server.close(10))
+            self.assertTrue(server.close(PATIENCE))
             executor.shutdown()
             self.assertEqual([future() for future in futures], [None])
 
@@ -536,7 +540,7 @@ class TestExecutorAndHook(unittest.TestCase):
     def test_hook_may_close_the_server(self) -> None:
         """A hook that closes the server neither hangs nor loses the picture that it saw."""
         closed: list[bool] = []
-        server = RenderServer(port=0, on_render=lambda body, picture: closed.append(server.close(5)))
+        server = RenderServer(port=0, on_render=lambda body, picture: closed.append(server.close(PATIENCE)))
         self.addCleanup(server.close)
         status, headers, _ = ask(server.start(), "POST", "/render", body_of())
         self.assertEqual((status, headers["Connection"], closed), (200, "close", [True]))

@@ -31,6 +31,7 @@ from .processes import (
 )
 from .scenes import RED, WHITE, array_of, body_of, changed, one_of_each, points, run_server
 from .support import datoviz_reason
+from .test_pools import LightPool
 from .test_server import ask, own_threads
 
 COLORS = {MATPLOTLIB: WHITE, DATOVIZ: stand_in.COLOR}
@@ -47,6 +48,7 @@ def run_stand_in(default: str = "", steps: Any = None, **settings: Any) -> Itera
     with contextlib.ExitStack() as stack:
         stack.enter_context(stand_in.installed())
         stack.enter_context(mock.patch.object(pools, "STEPS", steps or stand_in.steps()))
+        stack.enter_context(mock.patch.object(pools, "WorkerPool", LightPool))
         stack.enter_context(mock.patch.dict(os.environ, {"GSP_REMOTE_RENDERER": default}))
         yield stack.enter_context(run_server(**{"workers": 1, "datoviz_workers": 1, "log_level": "error", **settings}))
 

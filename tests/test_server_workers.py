@@ -26,6 +26,8 @@ from .scenes import array_of, body_of, changed, one_of_each, pixels, points, run
 from .support import GOLDEN, ROOT, needs_golden
 from .test_server import ask
 
+EACH_KILL = 28  # answers between a killed worker and the next
+
 LINK = '''
 from gsp_network.scene import Buffer, BufferType, TransformLinkBase, TransformRegistry
 
@@ -102,20 +104,30 @@ class TestDrawing(unittest.TestCase):
             self.assertEqual(ask(server, "POST", "/render", own_body(0))[0], 200)
             done = threading.Event()
             killed: list[int] = []
+            answered = threading.Semaphore(0)
 
-            def kill() -> None:
-                while not done.wait(0.15):
+            def kill() -> None:  # by what was answered and not by time, in which a slow machine may get nothing done
+                while not done.is_set():
+                    for _ in range(EACH_KILL):
+                        answered.acquire()
                     for pid in server._pools._executors["matplotlib"].pids()[:1]:  # type: ignore[union-attr]
                         os.kill(pid, signal.SIGKILL)
                         killed.append(pid)
+
+            def draw(number: int) -> Any:
+                answer = ask(server, "POST", "/render", own_body(number))
+                answered.release()
+                return answer
 
             killer = threading.Thread(target=kill)
             killer.start()
             try:
                 with concurrent.futures.ThreadPoolExecutor(8) as threads:
-                    answers = list(threads.map(lambda n: ask(server, "POST", "/render", own_body(n)), range(200)))
+                    answers = list(threads.map(draw, range(200)))
             finally:
                 done.set()
+                for _ in range(EACH_KILL):
+                    answered.release()
                 killer.join()
         self.assertTrue(killed)
         crashed = 0
@@ -201,9 +213,9 @@ class TestLinks(unittest.TestCase):
     def test_module_that_fails(self) -> None:
         """A module that fails in the workers is told by 503, /health and log; one that is not there stops the start."""
         (self.folder / "broken_links.py").write_text("raise OSError('no such device')")
-        server = ServerProcess(
-            "--workers", "1", "--import", "broken_links", PYTHONPATH=os.pathsep.join([str(self.folder), str(ROOT)])
-        )
+        path = os.pathsep.join([str(self.folder), str(ROOT)])
+        options = ("--workers", "1", "--import", "broken_links")
+        server = ServerProcess(*options, module="tests.impatient_server", PYTHONPATH=path)
         self.addCleanup(server.close)
         status, headers, answer = server.post(self.body)
         self.assertEqual((status, headers["retry-after"], json.loads(answer)["type"]), (503, "1", "busy"))
