@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import time
 from dataclasses import replace
@@ -15,10 +14,11 @@ from .backends.base import prepare
 from .codec import Scene, decode_document, read_document
 from .errors import InvalidScene, OtherRenderer
 from .loading import allow_loading
+from .png import encode_png
 from .scene.groups import listed_indices
 from .scene.objects import Canvas, ModelMatrix, SceneObject, is_chain, item_count
 from .scene.units import points_to_pixels
-from .scene.visuals import Pixels, Texts
+from .scene.visuals import Image, Pixels, Texts
 from .settings import (
     DEFAULT_LIMITS,
     RENDERER_HEADER,
@@ -97,13 +97,13 @@ def render_timed(
     decoded = time.perf_counter()
     pixels = draw_scene(scene, limits)
     drawn = time.perf_counter()
-    picture = encode_png(pixels)
+    picture = encode_png(pixels, holds_image(scene))
     return Rendered(picture, renderer, decoded - began, drawn - decoded, time.perf_counter() - drawn)
 
 
 def render_scene(scene: Scene, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """The picture of a scene, as `render_payload` gives it."""
-    return encode_png(draw_scene(scene, limits))
+    return encode_png(draw_scene(scene, limits), holds_image(scene))
 
 
 def draw_scene(scene: Scene, limits: Limits) -> np.ndarray[Any, Any]:
@@ -114,6 +114,11 @@ def draw_scene(scene: Scene, limits: Limits) -> np.ndarray[Any, Any]:
         resolved = run_chains(scene)
     check_limits(resolved, limits)
     return drawer.render(resolved.canvas, prepare(resolved), limits.math_text)
+
+
+def holds_image(scene: Scene) -> bool:
+    """Whether a scene's picture is likely to be smooth, so that a filter pays."""
+    return any(isinstance(visual, Image) for visual in scene.visuals)
 
 
 def warm_up() -> None:
@@ -128,15 +133,6 @@ def warm_up() -> None:
         logger.info("not warmed up: %s", reason)
     else:
         render_scene(Scene(Canvas(1, 1), (), (), (), (), name))
-
-
-def encode_png(pixels: np.ndarray[Any, Any]) -> bytes:
-    """(height, width, 3) uint8 as PNG; zlib level 1, since a frame is sent once and seen once."""
-    from PIL import Image  # a worker that refuses a scene never needs it
-
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format="PNG", compress_level=1)
-    return stream.getvalue()
 
 
 def run_chains(scene: Scene) -> Scene:

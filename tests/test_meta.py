@@ -249,6 +249,7 @@ class Sources(unittest.TestCase):
             "errors.py",
             "loading.py",
             "logs.py",
+            "png.py",
             "rendering.py",
             "settings.py",
             "worker_p",
@@ -285,12 +286,12 @@ class Sources(unittest.TestCase):
         )
 
     def test_drawing_libraries(self):
-        """Only the backends, rendering and the client's display import Matplotlib, Pillow or Datoviz."""
+        """Only the backends, the link that loads files and the client's display import Matplotlib, Pillow or Datoviz."""
         self.assert_none(
             f"{source.name}:{item.line}"
             for source in SOURCES
             if not source.name.startswith(("backends/", "renderer/", "animator/", "viewport_events/"))
-            and source.name not in ("rendering.py", "loading.py")
+            and source.name != "loading.py"
             for item in imports(source)
             if item.module.split(".")[0] in ("matplotlib", "mpl_toolkits", "PIL", "datoviz")
         )

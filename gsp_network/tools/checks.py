@@ -190,7 +190,8 @@ def drawing(asked: Asked) -> Finding:
     remedy = "the rows above say what is missing, those below whether there is a place to write and memory"
     try:
         from ..codec import decode_scene
-        from ..rendering import draw_scene, encode_png
+        from ..png import encode_png
+        from ..rendering import draw_scene
 
         pixels = draw_scene(decode_scene(_body()), DEFAULT_LIMITS)
         fault = png_fault(encode_png(pixels))

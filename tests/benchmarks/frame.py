@@ -35,7 +35,8 @@ from gsp_network import (
 )
 from gsp_network.backends import backend
 from gsp_network.backends.base import prepare
-from gsp_network.rendering import encode_png
+from gsp_network.png import encode_png
+from gsp_network.rendering import holds_image
 from gsp_network.transport import Transport, picture_of
 
 WIDTH, HEIGHT = 800, 600
@@ -93,9 +94,12 @@ def main() -> None:
         for name, visual in scenes().items():
             entry = [viewport], [visual], [Buffer.identity()], [Camera()]
             body = encode_scene(canvas, *entry, "matplotlib")
-            drawer, drawings = backend("matplotlib"), prepare(decode_scene(body))
+            scene = decode_scene(body)
+            drawer, drawings, filtered = backend("matplotlib"), prepare(scene), holds_image(scene)
             sides: dict[str, Callable[[], Any]] = {
-                "floor": lambda drawer=drawer, drawings=drawings: encode_png(drawer.render(canvas, drawings)),
+                "floor": lambda drawer=drawer, drawings=drawings, filtered=filtered: encode_png(
+                    drawer.render(canvas, drawings), filtered
+                ),
                 "body": lambda body=body: picture_of(transport.post("/render", body, JSON), server.url),
                 "render": lambda entry=entry: renderer.render(*entry),
             }
