@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import re
 import unittest
 import warnings
 
@@ -343,6 +345,46 @@ class Base64(unittest.TestCase):
                 with self.assertRaises(InvalidScene) as caught:
                     Buffer.from_base64(text, BufferType.rgba8, 1, "b")
                 self.assertEqual(str(caught.exception), message)
+
+    def test_canonical_alone(self):
+        """Of all texts of one group, and of two with anything in the first, those are taken that `to_base64` gives."""
+        groups = ["".join(chars) for chars in itertools.product("AQg/=!\n", repeat=4)]
+        texts = [
+            *groups,
+            *(
+                first + last
+                for first in groups[::5]
+                for last in ("AAAA", "AAA=", "AA==", "A===", "AQ==", "====", "AA=A")
+            ),
+        ]
+        form = re.compile("([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+        taken = 0
+        for text, padding in itertools.product(texts, range(3)):
+            size = len(text) // 4 * 3 - padding
+            canonical = form.fullmatch(text) and text.count("=") == padding
+            canonical = canonical and base64.b64encode(base64.b64decode(text)).decode() == text
+            for given in (text, memoryview(text.encode())):
+                try:
+                    found = Buffer.from_base64(given, BufferType.uint8, size, "b").to_bytearray()
+                except InvalidScene:
+                    found = None
+                self.assertEqual(found, base64.b64decode(text) if canonical else None, (text, size))
+            taken += bool(canonical)
+        self.assertGreater(taken, 400)
+
+    def test_memory(self):
+        """A memoryview is taken as text is, and refused with the same words; the decoded bytes are not copied again."""
+        buffer = Buffer.from_base64(memoryview(b"/wAA/w=="), BufferType.rgba8, 1, "b")
+        self.assertEqual(buffer.to_numpy().tolist(), [[255, 0, 0, 255]])
+        self.assertFalse(buffer.to_numpy().flags.writeable)
+        self.assertFalse(buffer.to_numpy().flags.owndata)
+        for text in ("", "/wAA /w=", "/wAA/x==", "/wAA/wAA", "/wAA/w=\x00", "\xff" * 8):
+            messages = set()
+            for given in (text, memoryview(text.encode("latin-1"))):
+                with self.assertRaises(InvalidScene) as caught:
+                    Buffer.from_base64(given, BufferType.rgba8, 1, "b")
+                messages.add(str(caught.exception))
+            self.assertEqual(len(messages), 1, messages)
 
 
 class Checks(unittest.TestCase):

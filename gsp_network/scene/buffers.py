@@ -154,16 +154,18 @@ class Buffer:
 
     def to_base64(self) -> str:
         """All bytes in base64 (RFC 4648 section 4)."""
-        return binascii.b2a_base64(np.ascontiguousarray(self._array).view(np.uint8).data, newline=False).decode("ascii")
+        return base64_of(self).decode("ascii")
 
     @staticmethod
     def from_base64(text: Any, buffer_type: BufferType, count: int, where: str) -> Buffer:
         """The buffer that `to_base64` gave; strict: canonical alphabet, padding and length.
 
+        Args:
+            text: text, or a memoryview of ASCII bytes, which is not copied.
         Raises:
             InvalidScene: at `where`.
         """
-        if not isinstance(text, str):
+        if not isinstance(text, (str, memoryview)):
             raise InvalidScene(where, f"{kind_of(text)}, expected base64 text")
         size = count * buffer_type.item_size
         if len(text) != (size + 2) // 3 * 4:
@@ -171,16 +173,16 @@ class Buffer:
                 where,
                 f"{len(text)} base64 characters, expected {(size + 2) // 3 * 4} ({count} x {buffer_type.name} = {size} bytes)",
             )
+        # This decoder passes over what is no base64, so that too few bytes come out then, unless it stands where the padding
+        # belongs. So the number of bytes and the last group tell whether all is canonical, and no slower look is needed.
         try:
-            data = base64.b64decode(text, validate=True)
+            data = binascii.a2b_base64(text)
         except ValueError:
-            raise InvalidScene(where, "not base64 (RFC 4648 section 4, padded, no line breaks)") from None
-        # The last group alone can differ from its canonical form: bits behind the data that are not zero.
+            data = b""
         tail = (size - 1) // 3 * 3 if size else 0
-        if len(data) != size:
-            raise InvalidScene(where, f"base64 of {len(data)} bytes, expected {size} ({count} x {buffer_type.name})")
-        if size and binascii.b2a_base64(data[tail:], newline=False).decode("ascii") != text[-4:]:
-            raise InvalidScene(where, "base64 whose last group has bits behind the data, expected zeros there")
+        last = text[-4:] if isinstance(text, str) else str(text[-4:], "latin-1")
+        if len(data) != size or binascii.b2a_base64(data[tail:], newline=False).decode("ascii") != last:
+            raise InvalidScene(where, _base64_fault(text, buffer_type, count))
         return _from_bytes(data, buffer_type)
 
     def _check_range(self, offset: int, count: int) -> None:
@@ -191,6 +193,23 @@ class Buffer:
 
     def __repr__(self) -> str:
         return f"Buffer(count={len(self._array)}, buffer_type={self._type.name})"
+
+
+def base64_of(buffer: Buffer) -> bytes:
+    """A buffer's bytes in base64, as `Buffer.to_base64` gives them as text."""
+    return binascii.b2a_base64(np.ascontiguousarray(buffer.to_numpy()).view(np.uint8).data, newline=False)
+
+
+def _base64_fault(text: Union[str, memoryview], buffer_type: BufferType, count: int) -> str:
+    """What is wrong with base64 of the right length that is not what `base64_of` gives for so many elements."""
+    size = count * buffer_type.item_size
+    try:
+        found = len(base64.b64decode(text, validate=True))
+    except ValueError:
+        return "not base64 (RFC 4648 section 4, padded, no line breaks)"
+    if found != size:
+        return f"base64 of {found} bytes, expected {size} ({count} x {buffer_type.name})"
+    return "base64 whose last group has bits behind the data, expected zeros there"
 
 
 def _from_bytes(data: bytes, buffer_type: BufferType) -> Buffer:
