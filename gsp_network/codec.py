@@ -11,13 +11,16 @@ is wrong, naming its place as ``visuals[0].sizes``, and ignores unknown keys, so
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Callable, Optional, Sequence, TypeVar, cast
 
+import numpy as np
+
 from .errors import InvalidScene, MalformedBody, kind_of
-from .scene.buffers import Buffer, BufferType, check_bytes, check_int
+from .scene.buffers import Buffer, BufferType, base64_of, check_bytes, check_int
 from .scene.objects import (
     Camera,
     Canvas,
@@ -36,6 +39,12 @@ from .settings import DEFAULT_LIMITS, Limits, check_renderer_name
 
 _Known = TypeVar("_Known", bound=SceneObject)
 _LISTS = ("viewports", "visuals", "model_matrices", "cameras")
+_BASE64 = "data_base64"
+_MARK = "<base64>"  # in place of a buffer's text while JSON is written
+LEAST_CUT = 2048  # characters; cutting a shorter string costs more than it saves
+# In JSON this is the beginning of that key's value: inside a string the quotes would have backslashes before them.
+_KEY = b'"data_base64"'
+_VALUE = re.compile(rb'(?<!\\)"data_base64"[ \t\n\r]*:[ \t\n\r]*"')
 
 
 @dataclass(frozen=True)
@@ -76,17 +85,6 @@ def encode_scene(
     Raises:
         InvalidScene: lists of different lengths, or an object that is none of a scene's.
     """
-    payload = build_payload(canvas, viewports, visuals, model_matrices, cameras)
-    if renderer_name is not None:
-        check_renderer_name(renderer_name)
-    document = payload if renderer_name is None else {"renderer_name": renderer_name, **payload}
-    return json.dumps(document, separators=(",", ":"), allow_nan=False).encode("utf-8")
-
-
-def build_payload(
-    canvas: Any, viewports: Sequence[Any], visuals: Sequence[Any], model_matrices: Sequence[Any], cameras: Sequence[Any]
-) -> dict[str, Any]:
-    """The document of `encode_scene` as dictionaries and lists: ``{"data": {...}}``."""
     _check_lengths({"viewports": viewports, "visuals": visuals, "model_matrices": model_matrices, "cameras": cameras})
     data = {
         "canvas": _encode_object(canvas, Canvas, "canvas"),
@@ -95,7 +93,46 @@ def build_payload(
         "model_matrices": [_encode_model_matrix(item, f"model_matrices[{i}]") for i, item in enumerate(model_matrices)],
         "cameras": [_encode_object(item, Camera, f"cameras[{i}]") for i, item in enumerate(cameras)],
     }
-    return {"data": data}
+    document = {"data": data} if renderer_name is None else {"renderer_name": renderer_name, "data": data}
+    if renderer_name is not None:
+        check_renderer_name(renderer_name)
+    strings: list[bytes] = []  # in the order of the document
+
+    def write(value: Any) -> str:
+        strings.append(base64_of(_buffer_of(value)))
+        return _MARK
+
+    around = _dump(document, write).split(_MARK.encode("ascii"))
+    if len(around) != len(strings) + 1:  # the mark stands in somebody's text too
+        return _dump(document, lambda value: _buffer_of(value).to_base64())
+    pieces = [piece for pair in zip(around, strings) for piece in pair]
+    return b"".join([*pieces, around[-1]])
+
+
+class _Data:
+    """The bytes of a buffer in a document; they become base64 when that is written."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.buffer = buffer
+
+
+def _buffer_of(value: Any) -> Buffer:
+    """For `json.dumps`, which asks about what is not JSON's own."""
+    if not isinstance(value, _Data):
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+    return value.buffer
+
+
+def _dump(document: dict[str, Any], default: Callable[[Any], str]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), allow_nan=False, default=default).encode("ascii")
+
+
+def build_payload(
+    canvas: Any, viewports: Sequence[Any], visuals: Sequence[Any], model_matrices: Sequence[Any], cameras: Sequence[Any]
+) -> dict[str, Any]:
+    """The document of `encode_scene` as dictionaries and lists: ``{"data": {...}}``."""
+    payload: dict[str, Any] = json.loads(encode_scene(canvas, viewports, visuals, model_matrices, cameras))
+    return payload
 
 
 def _check_lengths(lists: dict[str, Sequence[Any]]) -> None:
@@ -156,7 +193,7 @@ def _encode_transbuf(field: Field, value: Any, where: str) -> dict[str, Any]:
     fields = {
         "count": buffer.get_count(),
         "buffer_type": buffer.get_type().name,
-        "data_base64": buffer.to_base64(),
+        _BASE64: _Data(buffer),
     }
     return {"type": "buffer", "transBuf": fields}
 
@@ -167,6 +204,8 @@ def _encode_transbuf(field: Field, value: Any, where: str) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Document:
     """The body of a request as JSON's own values, of which nothing but the renderer's name was looked at.
+
+    A long text of a key "data_base64" is a memoryview of the body instead, of ASCII without quotes, backslashes and controls.
 
     Attributes:
         renderer_name: one of RENDERER_NAMES, or None where the request names none.
@@ -223,27 +262,23 @@ def decode_document(document: Document, limits: Limits = DEFAULT_LIMITS) -> Scen
 
 
 def _parse(body: bytes, limits: Limits) -> tuple[Any, list[str]]:
-    """The JSON document, and the numbers in it that are not finite."""
+    """The JSON document, see `Document`, and the numbers in it that are not finite."""
+    around, strings = _cut(body)
     limits.check(
-        "max_json_items", "body", sum(body.count(mark) for mark in (b",", b"[", b"{")), "values and containers"
+        "max_json_items", "body", sum(around.count(mark) for mark in (b",", b"[", b"{")), "values and containers"
     )
+    too_deep = MalformedBody(f"body: nested too deep, expected at most {limits.max_depth} levels", "json_too_deep")
+    found = -1
     try:
-        text = body.decode("utf-8")
+        try:
+            document, not_finite, found = _load(around, strings)
+        except ValueError:
+            if not strings:
+                raise
+        if found != len(strings):  # a fault, whose place the whole tells; or the sender wrote one of our short texts
+            document, not_finite, _ = _load(body, {})
     except UnicodeDecodeError as exc:
         raise MalformedBody(f"body: byte {exc.start} is not UTF-8") from None
-    not_finite: list[str] = []
-
-    def number(digits: str) -> float:
-        value = float(digits)
-        if value - value != 0:  # NaN and the infinities; 1e999 is one too
-            not_finite.append(digits[:40])
-        return value
-
-    too_deep = MalformedBody(f"body: nested too deep, expected at most {limits.max_depth} levels", "json_too_deep")
-    try:
-        document = json.loads(
-            text, object_pairs_hook=_object, parse_int=_integer, parse_float=number, parse_constant=number
-        )
     except RecursionError:
         raise too_deep from None
     except json.JSONDecodeError as exc:
@@ -256,6 +291,73 @@ def _parse(body: bytes, limits: Limits) -> tuple[Any, list[str]]:
             raise too_deep
         level = [child for parent in level for child in (parent.values() if isinstance(parent, dict) else parent)]
     return document, not_finite
+
+
+def _cut(body: bytes) -> tuple[bytes, dict[str, memoryview]]:
+    """The body with a short text in place of each long base64 string, and those strings by that text.
+
+    Where the one is JSON (RFC 8259) the other is too, and both have as many commas and brackets: what is cut out is the whole
+    content of a string, since a quote behind a key and a colon opens a value, and the next one closes it where no backslash
+    stands before it. Controls, which no string may hold, and what may be no UTF-8 are left in.
+    """
+    view, signed = memoryview(body), np.frombuffer(body, np.int8)
+    around: list[bytes] = []
+    strings: dict[str, memoryview] = {}
+    kept_from = searched_from = 0
+    while True:
+        key = body.find(_KEY, searched_from)
+        if key < 0:
+            break
+        searched_from = key + len(_KEY)
+        value = _VALUE.match(body, key)
+        if value is None:
+            continue
+        start, end = value.end(), body.find(b'"', value.end())
+        if end - start < LEAST_CUT or any(body.find(mark, start, end) >= 0 for mark in (b"\\", b",", b"[", b"{")):
+            continue
+        if int(signed[start:end].min()) < 0x20:  # a control, or negative: a byte above 0x7F
+            continue
+        text = f"<{len(strings)}>"
+        strings[text] = view[start:end]
+        around += body[kept_from:start], text.encode("ascii")
+        kept_from = searched_from = end
+    return (b"".join([*around, body[kept_from:]]), strings) if strings else (body, strings)
+
+
+def _load(body: bytes, strings: dict[str, memoryview]) -> tuple[Any, list[str], int]:
+    """What `_parse` returns, of a body from which `strings` were cut, and how many were put in again.
+
+    Raises:
+        UnicodeDecodeError, json.JSONDecodeError: their places are those in `body`.
+        RecursionError: nested too deep for this interpreter.
+        MalformedBody: as `decode_scene` says.
+    """
+    not_finite: list[str] = []
+    found = 0
+
+    def number(digits: str) -> float:
+        value = float(digits)
+        if value - value != 0:  # NaN and the infinities; 1e999 is one too
+            not_finite.append(digits[:40])
+        return value
+
+    def fields_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal found
+        fields = _object(pairs)
+        text = fields.get(_BASE64)
+        if isinstance(text, str) and text in strings:
+            fields[_BASE64] = strings[text]
+            found += 1
+        return fields
+
+    document = json.loads(
+        body.decode("utf-8"),
+        object_pairs_hook=fields_of if strings else _object,
+        parse_int=_integer,
+        parse_float=number,
+        parse_constant=number,
+    )
+    return document, not_finite, found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -308,10 +410,21 @@ def _decode_model_matrix(item: Any, where: str) -> TransBuf:
 def _decode_buffer(fields: dict[str, Any], where: str) -> Buffer:
     count = check_int(member(fields, "count", where), f"{where}.count", least=0)
     buffer_type = buffer_type_named(member(fields, "buffer_type", where), f"{where}.buffer_type")
-    return Buffer.from_base64(member(fields, "data_base64", where), buffer_type, count, f"{where}.data_base64")
+    return Buffer.from_base64(member(fields, _BASE64, where), buffer_type, count, f"{where}.{_BASE64}")
 
 
 def _decode_chain(fields: dict[str, Any], where: str) -> TransformChain:
+    level: list[Any] = [fields]
+    while level:  # links are anybody's code: what they get is JSON's own values
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                if isinstance(item.get(_BASE64), memoryview):
+                    item[_BASE64] = str(item[_BASE64], "ascii")
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+        level = below
     try:
         return TransformChain.deserialize(fields)
     except InvalidScene as exc:
