@@ -10,9 +10,11 @@ import unittest
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 from gsp_network import Canvas, render_payload
 
-from .benchmarks import first_picture, frame, fuzz, soak, video
+from .benchmarks import first_picture, frame, fuzz, parts, soak, video
 from .processes import Answer, needs_proc
 from .scenes import body_of, points
 
@@ -114,6 +116,23 @@ class TestFrame(unittest.TestCase):
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 frame.main()
         self.assertRegex(printed.getvalue(), r"(?m)^points 100 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$")
+
+
+class TestParts(unittest.TestCase):
+    def test_runs(self) -> None:
+        """PNG, JSON both ways, HTTP and import: every row is printed, each figure beside what it is measured against."""
+        small = {"noise": (np.arange(3600, dtype=np.uint8).reshape(30, 40, 3), True)}
+        with mock.patch.object(parts, "pictures", lambda: small):
+            _, printed = printed_by(parts.main, "--small", "--seconds", "0.01")
+        figure = r" +[\d.]+"
+        for row in (
+            rf"png noise\* +ours{figure} +Pillow L1{figure} +Pillow{figure}  kB",
+            rf"encode 1 MB +encode{figure} +json\.dumps{figure} +b2a_base64{figure}{figure} ms/MB",
+            rf"decode 1 MB +decode{figure} +json\.loads{figure} +a2b_base64{figure}{figure} ms/MB",
+            rf"transport +0\.001 MB{figure} +1 MB{figure}",
+            rf"import +client{figure} +numpy{figure}",
+        ):
+            self.assertRegex(printed, f"(?m)^{row}")
 
 
 class TestFirstPicture(unittest.TestCase):

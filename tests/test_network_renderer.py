@@ -16,6 +16,7 @@ from unittest import mock
 os.environ["MPLBACKEND"] = "Agg"  # before pyplot is imported
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 
 from gsp_network import (
@@ -431,6 +432,21 @@ class Figures(RendererCase):
         self.assertIs(renderer.get_mpl_figure(), figure)
         self.assertFalse((pixels_of(first) == pixels_of(second)).all())
         np.testing.assert_array_equal(drawn(figure), pixels_of(second))
+
+    def test_decodes_what_is_shown(self) -> None:
+        """A picture is decoded when it is shown and not before: of many, the last, once."""
+        renderer = self.connect(self.serve())
+        self.connect(self.serve()).get_mpl_figure()  # pyplot, which is loaded by that, looks at imread too
+        with mock.patch("matplotlib.image.imread", wraps=matplotlib.image.imread) as decode:
+            for color in (RED, GREEN, BLUE):
+                last = self.draw(renderer, color)
+            self.assertEqual(decode.call_count, 0)
+            figure = renderer.get_mpl_figure()
+            self.assertEqual(decode.call_count, 1)
+            drawn(figure)
+            renderer.get_mpl_figure()
+            self.assertEqual(decode.call_count, 1)
+        np.testing.assert_array_equal(drawn(figure), pixels_of(last))
 
     def test_every_shade(self) -> None:
         """The figure shows every shade of grey as the picture has it."""
