@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Hashable, NamedTuple, Sequence
+from typing import Any, Hashable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
 from ..codec import Scene
 from ..scene.buffers import Buffer
-from ..scene.groups import vertex_order
+from ..scene.groups import listed_indices, vertex_order
 from ..scene.objects import Canvas, SceneObject, Viewport
 from ..scene.projection import project
 
@@ -124,12 +124,27 @@ class Dots(NamedTuple):
 def pixel_dots(drawing: Drawing, width: int, height: int) -> Dots:
     """The dots that lie in the drawing's viewport, on a canvas of that size."""
     order, group = vertex_order(drawing.fields["groups"], len(drawing.pixels))
-    x, y = np.clip(drawing.pixels, -FARTHEST, FARTHEST)[order].T
+    return _dots(drawing, order, group, width, height)
+
+
+def pixel_chunks(drawing: Drawing, width: int, height: int, most: int) -> Iterator[Dots]:
+    """As `pixel_dots`, at most so many at a time."""
+    order, group = vertex_order(drawing.fields["groups"], len(drawing.pixels))
+    listed = listed_indices(drawing.fields["groups"]) > 0
+    for start in range(0, len(order), most):
+        part = slice(start, start + most)
+        yield _dots(drawing, order[part] if listed else part, group[part], width, height)
+
+
+def _dots(drawing: Drawing, index: Any, group: np.ndarray[Any, Any], width: int, height: int) -> Dots:
+    x, y = (np.clip(drawing.pixels[index, axis], -FARTHEST, FARTHEST) for axis in (0, 1))
     column, row = np.floor(x + 0.5).astype(np.int64), np.floor(height - y + 0.5).astype(np.int64)
     viewport = drawing.viewport
     left, bottom = viewport.get_x(), height - viewport.get_y()
-    shown = drawing.visible[order] & (column >= max(left, 0)) & (column < min(left + viewport.get_width(), width))
+    shown = drawing.visible[index] & (column >= max(left, 0)) & (column < min(left + viewport.get_width(), width))
     shown &= (row >= max(bottom - viewport.get_height(), 0)) & (row < min(bottom, height))
+    if shown.all():
+        return Dots(column, row, group)
     return Dots(column[shown], row[shown], group[shown])
 
 

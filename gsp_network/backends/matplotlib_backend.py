@@ -4,6 +4,8 @@ GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths 
 image -> BboxImage. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame with its
 artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show.
 
+Pixels are drawn onto its buffer without artists: see `dots`.
+
 Agg draws in px with the origin at the bottom left, as `Drawing.pixels` has them, so that artists need no transform.
 """
 
@@ -34,7 +36,6 @@ from ..errors import InvalidScene
 from ..scene.objects import Canvas, Viewport
 from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
 from .base import (
-    DOT_COVERAGE,
     FARTHEST,
     LONGEST,
     Backend,
@@ -42,9 +43,9 @@ from .base import (
     Lines,
     image_corners,
     path_lines,
-    pixel_dots,
     segment_lines,
 )
+from .dots import draw_dots
 
 logger = logging.getLogger(__name__)
 
@@ -216,28 +217,8 @@ def marker_shape(shape: MarkerShape) -> Path:
 
 
 def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """Dots of one pixel, blended onto the buffer in order, in one pass and without an artist.
-
-    Where several dots fall on one pixel, each lets through 1 - alpha of what lies below. With s the running sum of
-    log(1 - alpha), what covers dot i is exp(s at the pixel's last dot - s at i).
-    """
-    height, width = sheet.pixels.shape[:2]
-    column, row, group = pixel_dots(drawing, width, height)
-    color = drawing.fields["colors"][group]
-    place = row * width + column
-    by_place = np.argsort(place, kind="stable")
-    place, color = place[by_place], color[by_place].astype(np.float64)
-    alpha = color[:, 3] * (DOT_COVERAGE / 255.0)
-    through = np.cumsum(np.log1p(-alpha))
-    last = np.flatnonzero(np.append(np.diff(place) != 0, True)) if len(place) else np.empty(0, np.intp)
-    count = np.diff(last, prepend=-1)
-    covered = np.exp(np.repeat(through[last], count) - through)
-    remaining = np.exp(np.diff(through[last], prepend=0.0))
-    flat = sheet.pixels.reshape(-1, 4)
-    place_of = np.repeat(np.arange(len(last)), count)
-    for channel in range(3):
-        light = np.bincount(place_of, color[:, channel] * alpha * covered, len(last))
-        flat[place[last], channel] = np.rint(light + flat[place[last], channel] * remaining).astype(np.uint8)
+    """Dots of one pixel, blended onto the buffer in order, without an artist."""
+    draw_dots(sheet.pixels, drawing)
     return []
 
 

@@ -78,7 +78,7 @@ def vertex_order(groups: Groups, vertices: int) -> tuple[np.ndarray[Any, Any], n
     """
     if isinstance(groups, int):
         indices = np.arange(vertices)
-        return indices, indices // groups
+        return indices, indices if groups == 1 else np.repeat(np.arange(vertices // groups), groups)
     if groups and isinstance(groups[0], list):
         sizes = [len(group) for group in groups]  # type: ignore[arg-type]
         indices = np.fromiter((index for group in groups for index in group), np.intp, sum(sizes))  # type: ignore[union-attr]
