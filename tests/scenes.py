@@ -147,6 +147,22 @@ def draw(*visuals: Any, limits: Optional[Limits] = None, **scene: Any) -> np.nda
     return array_of(render_payload(body_of(*visuals, **scene), None, None, limits or Limits()))
 
 
+def similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """SSIM (Wang et al. 2004) in windows of 7 x 7, mean over the channels."""
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        sums = np.pad(values, ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
+        return (sums[7:, 7:] - sums[:-7, 7:] - sums[7:, :-7] + sums[:-7, :-7]) / 49
+
+    a, b = a.astype(float), b.astype(float)
+    mean_a, mean_b = mean(a), mean(b)
+    var_a, var_b, cov = (mean(p * q) - mean(p) * mean(q) for p, q in ((a, a), (b, b), (a, b)))
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return float(
+        ((2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean()
+    )
+
+
 @contextlib.contextmanager
 def run_server(**settings: Any) -> Iterator[RenderServer]:
     """A real server on a free port of 127.0.0.1, in this process; with workers for Datoviz where it is told so."""

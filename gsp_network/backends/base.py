@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Hashable, Iterator, NamedTuple, Sequence
 
 import numpy as np
@@ -45,6 +45,13 @@ class Drawing:
     dpi: float
     pixels: np.ndarray[Any, Any]
     visible: np.ndarray[Any, Any]
+
+    def some(self, index: np.ndarray[Any, Any]) -> Drawing:
+        """Some of the vertices of one whose arrays have an item a vertex each, as points have."""
+        fields = {
+            name: values[index] if isinstance(values, np.ndarray) else values for name, values in self.fields.items()
+        }
+        return replace(self, fields=fields, pixels=self.pixels[index], visible=self.visible[index])
 
 
 class Backend(ABC):

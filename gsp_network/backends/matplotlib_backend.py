@@ -4,7 +4,7 @@ GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths 
 image -> BboxImage. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame with its
 artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show.
 
-Pixels are drawn onto its buffer without artists: see `dots`.
+Points by the hundred, and all pixels, are drawn onto its buffer without artists: see `rasterize` and `dots`.
 
 Agg draws in px with the origin at the bottom left, as `Drawing.pixels` has them, so that artists need no transform.
 """
@@ -16,6 +16,7 @@ import re
 import threading
 import warnings
 from collections import OrderedDict
+from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any, Callable, Hashable, Optional, Sequence
 
@@ -46,6 +47,7 @@ from .base import (
     segment_lines,
 )
 from .dots import draw_dots
+from .rasterize import draw_discs
 
 logger = logging.getLogger(__name__)
 
@@ -192,11 +194,48 @@ def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -
 
 def draw_points(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """Discs whose diameter is sqrt(size) pt, as Matplotlib's scatter draws them."""
-    return _draw_shapes(marker_shape(MarkerShape.disc), drawing, kept, sheet)
+    disc = marker_shape(MarkerShape.disc)
+
+    def cover(
+        size: float, edge_width: float, centres: np.ndarray[Any, Any], width: int, height: int
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        return _cover(replace(drawing, viewport=Viewport(0, 0, width, height)), size, edge_width, centres)
+
+    def agg(some: Drawing) -> None:
+        _draw_shapes(disc, some, kept, sheet)
+
+    if draw_discs(sheet.pixels, drawing, cover, agg):
+        return []
+    return _draw_shapes(disc, drawing, kept, sheet)
+
+
+def _cover(
+    drawing: Drawing, size: float, edge_width: float, centres: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """See `Stamps.draw`; the drawing tells resolution and viewport."""
+    width, height, planes = drawing.viewport.get_width(), drawing.viewport.get_height(), []
+    # One disc alone Matplotlib would draw as a marker, which it snaps to whole pixels.
+    places = np.append(centres * (1, -1) + (0, height), [[-FARTHEST, 0]], axis=0)
+    count = len(places)
+    for face, edge in ((255, 0), (0, 255)):
+        fields = {
+            "sizes": np.full(count, size),
+            "edge_widths": np.full(count, edge_width if edge else 0.0),
+            "face_colors": np.full((count, 4), face),
+            "edge_colors": np.full((count, 4), edge),
+        }
+        alone = Sheet(width, height, drawing.dpi)
+        alone.pixels[:] = 0
+        shown = replace(drawing, fields=fields, pixels=places, visible=np.ones(count, bool))
+        _draw_shapes(marker_shape(MarkerShape.disc), shown, [], alone)
+        planes.append(alone.pixels[..., 3])
+    return planes[0], planes[1]
 
 
 def draw_markers(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """As points, in other shapes."""
+    if drawing.fields["marker_shape"] is MarkerShape.disc:
+        return draw_points(drawing, kept, sheet)
     return _draw_shapes(marker_shape(drawing.fields["marker_shape"]), drawing, kept, sheet)
 
 
