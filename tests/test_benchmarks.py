@@ -15,6 +15,7 @@ import numpy as np
 from gsp_network import Canvas, render_payload
 
 from .benchmarks import first_picture, frame, fuzz, parts, soak, video
+from .benchmarks import points as points_benchmark
 from .processes import Answer, needs_proc
 from .scenes import body_of, points
 
@@ -133,6 +134,17 @@ class TestParts(unittest.TestCase):
             rf"import +client{figure} +numpy{figure}",
         ):
             self.assertRegex(printed, f"(?m)^{row}")
+
+
+class TestPoints(unittest.TestCase):
+    def test_runs(self) -> None:
+        """Small scenes are drawn both ways, and their pictures are nearly the same."""
+        _, printed = printed_by(points_benchmark.main, "--seconds", "0", "--most", "150")
+        found = re.findall(r"(?m)^points .+ (\d\.\d+) +(\d+)$", printed)
+        self.assertEqual(len(found), 12, printed)
+        for least, most in found:
+            self.assertGreaterEqual(float(least), 0.998)
+            self.assertLessEqual(int(most), 21)
 
 
 class TestFirstPicture(unittest.TestCase):
