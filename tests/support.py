@@ -30,6 +30,9 @@ GOLDEN: list[pathlib.Path] = sorted((SHARED / "golden").glob("*.json")) if SHARE
 
 needs_golden = unittest.skipUnless(GOLDEN, "no golden cases: set GSP_SHARED to the folder that holds golden/")
 
+slow = unittest.skipIf(os.environ.get("GSP_SKIP_SLOW"), "it takes seconds, and GSP_SKIP_SLOW is set")
+"""For tests of 2 s and more."""
+
 
 @functools.cache
 def datoviz_reason() -> str:

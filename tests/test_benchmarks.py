@@ -18,6 +18,7 @@ from .benchmarks import first_picture, frame, fuzz, parts, soak, video
 from .benchmarks import points as points_benchmark
 from .processes import Answer, needs_proc
 from .scenes import body_of, points
+from .support import slow
 
 
 def printed_by(main: Any, *arguments: str) -> tuple[Any, str]:
@@ -32,6 +33,7 @@ QUICK = mock.patch.multiple(soak, HEAD_SECONDS=0.5, BODY_SECONDS=0.6)  # for cli
 
 @needs_proc
 class TestSoak(unittest.TestCase):
+    @slow
     def test_runs_and_finds_nothing(self) -> None:
         """Good and hostile requests, and killed workers: nothing is wrong or lost, and all figures are printed."""
         with QUICK:
@@ -41,6 +43,7 @@ class TestSoak(unittest.TestCase):
             self.assertRegex(printed, rf"(?m)^{name}\b", printed)
         self.assertRegex(printed, r"(?m)^requests +165,")
 
+    @slow
     def test_stops_when_its_time_is_up(self) -> None:
         """What was not asked within the time is a finding, and the end comes soon."""
         with QUICK:
@@ -66,6 +69,7 @@ class TestGoodRequests(unittest.TestCase):
 
 
 class TestFuzz(unittest.TestCase):
+    @slow
     def test_runs_and_finds_nothing(self) -> None:
         """Mutated payloads are answered by pictures and by problems of the sender's; all figures are printed."""
         with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +113,7 @@ class TestFuzz(unittest.TestCase):
 
 
 class TestFrame(unittest.TestCase):
+    @slow
     def test_runs(self) -> None:
         """A frame of small scenes through client and server is the frame that is drawn here."""
         few = {name: scene for name, scene in frame.scenes().items() if "k" not in name}
@@ -120,6 +125,7 @@ class TestFrame(unittest.TestCase):
 
 
 class TestParts(unittest.TestCase):
+    @slow
     def test_runs(self) -> None:
         """PNG, JSON both ways, HTTP and import: every row is printed, each figure beside what it is measured against."""
         small = {"noise": (np.arange(3600, dtype=np.uint8).reshape(30, 40, 3), True)}
@@ -137,6 +143,7 @@ class TestParts(unittest.TestCase):
 
 
 class TestPoints(unittest.TestCase):
+    @slow
     def test_runs(self) -> None:
         """Small scenes are drawn both ways, and their pictures are nearly the same."""
         _, printed = printed_by(points_benchmark.main, "--seconds", "0", "--most", "150")
@@ -148,6 +155,7 @@ class TestPoints(unittest.TestCase):
 
 
 class TestFirstPicture(unittest.TestCase):
+    @slow
     def test_runs(self) -> None:
         """A server that has just started draws its first picture; in process it listens well before Matplotlib is imported."""
         with mock.patch("sys.argv", ["first_picture", "--rounds", "1"]):
@@ -160,6 +168,7 @@ class TestFirstPicture(unittest.TestCase):
 
 
 class TestVideo(unittest.TestCase):
+    @slow
     def test_runs(self) -> None:
         """A few frames of a small scene come from one worker and from two, and the ratio is printed."""
         ratio, printed = printed_by(video.main, "--frames", "3", "--rounds", "1", "--count", "20")

@@ -15,7 +15,7 @@ from typing import Sequence
 import numpy as np
 
 from .scenes import array_of, run_server
-from .support import ROOT
+from .support import ROOT, slow
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.py") if not path.name.startswith("_"))
 
@@ -56,6 +56,7 @@ class TestExamples(unittest.TestCase):
             self.assertTrue(all(file.startswith(tuple(names)) for file in pictures), pictures.keys())
             return pictures
 
+    @slow
     def test_each_runs_as_it_stands_and_on_a_server(self) -> None:
         """Without a server it brings its own, with --server it draws the same there; the picture is not empty."""
         names = {path.stem for path in EXAMPLES}

@@ -52,7 +52,7 @@ from .processes import (
     wait_until,
 )
 from .scenes import body_of, points, run_server
-from .support import ROOT
+from .support import ROOT, slow
 from .test_server import Held, own_threads
 
 CASES: list[dict[str, Any]] = json.loads(pathlib.Path(__file__).with_name("raw_requests.json").read_text("ascii"))
@@ -150,6 +150,7 @@ class TestCorpus(CorpusChecks):
         here = {row for case in CASES for row in (case["row"] if isinstance(case["row"], list) else [case["row"]])}
         self.assertEqual(set(range(1, 33)) - here, set(NOT_HERE))
 
+    @slow
     def test_process(self) -> None:
         """Each case is answered as it says; threads, files and workers are then as before, and a good request is served."""
         options = ("--workers", "2", "--allow-host", "render.example", "--allow-origin", "https://viewer.example")

@@ -23,7 +23,7 @@ from gsp_network.transport import png_fault
 
 from .processes import ServerProcess
 from .scenes import body_of, points, run_server
-from .support import ROOT
+from .support import ROOT, slow
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:5000"
@@ -72,6 +72,7 @@ class TestReadme(unittest.TestCase):
         self.assertRegex(printed.getvalue(), r"422 canvas\.width max_canvas_side [0-9a-f]{32}")
         self.assertRegex(printed.getvalue(), r"\d+ bytes in, \d+ bytes out")
 
+    @slow
     def test_commands(self) -> None:
         """Every command line is one that a test or .ci/run runs; those of this package run here as they stand."""
         lines = [line for block in blocks("sh") for line in block.splitlines()]

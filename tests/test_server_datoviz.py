@@ -30,7 +30,7 @@ from .processes import (
     wait_until,
 )
 from .scenes import RED, WHITE, array_of, body_of, changed, one_of_each, points, run_server
-from .support import datoviz_reason
+from .support import datoviz_reason, slow
 from .test_pools import LightPool
 from .test_server import ask, own_threads
 
@@ -311,6 +311,7 @@ class TestDatoviz(unittest.TestCase):
         self.assertGreaterEqual(facts["workers"]["restarts"]["recycled"], 2)
 
     @needs_proc
+    @slow
     def test_three_hundred_frames_with_crashes(self) -> None:
         """300 frames in a row, workers crashing in between: each answer is its own picture, and nothing is left behind."""
         with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:

@@ -23,7 +23,7 @@ from gsp_network.transport import png_fault
 
 from .processes import ServerProcess, children_of, is_gone, wait_until
 from .scenes import array_of, body_of, changed, one_of_each, pixels, points, run_server
-from .support import GOLDEN, ROOT, needs_golden
+from .support import GOLDEN, ROOT, needs_golden, slow
 from .test_server import ask
 
 EACH_KILL = 28  # answers between a killed worker and the next
@@ -98,6 +98,7 @@ class TestDrawing(unittest.TestCase):
             health = json.loads(ask(server, "GET", "/health")[2])
         self.assertEqual(health["workers"], {"idle": 1, "busy": 0, "starting": 0, "restarts": {}})
 
+    @slow
     def test_own_pictures_while_workers_are_killed(self) -> None:
         """Rows 51, 52 and 75: while workers are killed at random, every picture is its own client's, and few are lost."""
         with run_server(workers=2, queue=100, log_level="error") as server, self.assertLogs("gsp_network", "WARNING"):
@@ -165,6 +166,7 @@ class TestDrawing(unittest.TestCase):
             self.assertEqual((status, json.loads(answer).get("limit")), (422, "worker_memory_bytes"), answer)
             self.assertEqual(ask(server, "POST", "/render", own_body(1))[0], 200)
 
+    @slow
     def test_recycling_loses_nothing(self) -> None:
         """Row 77: while workers take over from one another no request fails."""
         with run_server(workers=2, recycle_renders=10, queue=100) as server:
@@ -267,6 +269,7 @@ class TestLinks(unittest.TestCase):
 
 
 class TestStopping(unittest.TestCase):
+    @slow
     def test_no_worker_outlives_its_server(self) -> None:
         """close() ends the workers, also while one draws, and answers who waits."""
         server = ServerProcess("--workers", "2", "--close-timeout", "0.5")

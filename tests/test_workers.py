@@ -33,7 +33,7 @@ from gsp_network.workers import WorkerPool
 
 from . import worker_functions as functions
 from .processes import PATIENCE, is_gone
-from .support import ROOT
+from .support import ROOT, slow
 
 LINUX = sys.platform == "linux"
 POPEN = subprocess.Popen
@@ -534,6 +534,7 @@ class TestWorkersThatFail(PoolCase):
             self.pool(worker_memory_bytes=2**30, maps_more=True).submit(functions.map_much).result(SOON), 2**32
         )
 
+    @slow
     def test_many_crashes(self) -> None:
         """Row 51: two hundred crashes in a row are two hundred errors, and leave no descriptor, thread or process."""
         pool = self.scripted(count=2)
