@@ -37,6 +37,15 @@ class TestDots(unittest.TestCase):
                     found = draw(Pixels(places, colors, 1), canvas=CANVAS)
                     self.assertLessEqual(np.abs(found - self.exact(places, colors)).max(), 2)
 
+    def test_more_dots_than_pixels(self) -> None:
+        """More dots in one go than the canvas has pixels, on top of each other."""
+        rng = np.random.default_rng(11)
+        n = 30_000
+        places = np.column_stack([np.repeat(rng.uniform(-1, 1, (n // 3, 2)), 3, axis=0), np.zeros(n)])
+        colors = rng.integers(0, 256, (n, 4)).astype(np.uint8)
+        found = draw(Pixels(places, colors, 1), canvas=CANVAS)
+        self.assertLessEqual(np.abs(found - self.exact(places, colors)).max(), 2)
+
     def test_chunks_and_groups(self) -> None:
         """More dots than one chunk, in groups of every kind."""
         rng = np.random.default_rng(10)

@@ -38,7 +38,7 @@ def draw_dots(pixels: Array, drawing: Drawing) -> None:
     height, width = pixels.shape[:2]
     rgba8 = np.ascontiguousarray(drawing.fields["colors"])
     colors, flat = rgba8.view("<u4")[:, 0], pixels.view("<u4").reshape(-1)
-    slot = np.empty(len(flat), np.int32)
+    slot = np.empty(max(len(flat), CHUNK), np.int32)  # by pixel, then by dot
     for column, row, group in pixel_chunks(drawing, width, height, CHUNK):
         place = row * width + column
         turn = np.arange(len(place), dtype=np.int32)
