@@ -15,7 +15,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Callable, Optional, Sequence, TypeVar, cast
+from mmap import mmap
+from typing import Any, Callable, Optional, Sequence, TypeVar, Union, cast
 
 import numpy as np
 
@@ -233,9 +234,9 @@ def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
     return decode_document(read_document(body, limits), limits)
 
 
-def read_document(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Document:
+def read_document(body: Union[bytes, mmap], limits: Limits = DEFAULT_LIMITS) -> Document:
     """The first half of `decode_scene`, with its errors: parsed, and not decoded, which is cheap beside the rest."""
-    document, not_finite = _parse(check_bytes(body, "body"), limits)
+    document, not_finite = _parse(body if isinstance(body, mmap) else check_bytes(body, "body"), limits)
     data = member(document, "data", "", dict)
     name = document.get("renderer_name")
     return Document(None if name is None else check_renderer_name(name), data, not_finite)
@@ -261,7 +262,7 @@ def decode_document(document: Document, limits: Limits = DEFAULT_LIMITS) -> Scen
     return scene
 
 
-def _parse(body: bytes, limits: Limits) -> tuple[Any, list[str]]:
+def _parse(body: Union[bytes, mmap], limits: Limits) -> tuple[Any, list[str]]:
     """The JSON document, see `Document`, and the numbers in it that are not finite."""
     around, strings = _cut(body)
     limits.check(
@@ -276,7 +277,7 @@ def _parse(body: bytes, limits: Limits) -> tuple[Any, list[str]]:
             if not strings:
                 raise
         if found != len(strings):  # a fault, whose place the whole tells; or the sender wrote one of our short texts
-            document, not_finite, _ = _load(body, {})
+            document, not_finite, _ = _load(body[:], {})
     except UnicodeDecodeError as exc:
         raise MalformedBody(f"body: byte {exc.start} is not UTF-8") from None
     except RecursionError:
@@ -293,7 +294,7 @@ def _parse(body: bytes, limits: Limits) -> tuple[Any, list[str]]:
     return document, not_finite
 
 
-def _cut(body: bytes) -> tuple[bytes, dict[str, memoryview]]:
+def _cut(body: Union[bytes, mmap]) -> tuple[bytes, dict[str, memoryview]]:
     """The body with a short text in place of each long base64 string, and those strings by that text.
 
     Where the one is JSON (RFC 8259) the other is too, and both have as many commas and brackets: what is cut out is the whole
@@ -321,7 +322,7 @@ def _cut(body: bytes) -> tuple[bytes, dict[str, memoryview]]:
         strings[text] = view[start:end]
         around += body[kept_from:start], text.encode("ascii")
         kept_from = searched_from = end
-    return (b"".join([*around, body[kept_from:]]), strings) if strings else (body, strings)
+    return (b"".join([*around, body[kept_from:]]), strings) if strings else (body[:], strings)
 
 
 def _load(body: bytes, strings: dict[str, memoryview]) -> tuple[Any, list[str], int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import faulthandler
+import functools
 import importlib
 import io
 import json
@@ -30,6 +31,7 @@ from .backends import spent
 from .errors import GspNetworkError, LimitExceeded, error_named
 from .logs import configure
 from .settings import Limits
+from .shared_bytes import take
 
 logger = logging.getLogger(__name__)
 
@@ -111,18 +113,18 @@ def pack(value: Any, pieces: list[bytes]) -> Any:
     )
 
 
-def unpack(value: Any, data: io.BytesIO) -> Any:
-    """The value that `pack` packed, lists as tuples; Garbage where it is none."""
+def unpack(value: Any, read: Callable[[int], Any]) -> Any:
+    """The value that `pack` packed, lists as tuples; Garbage where it is none. `read` gives so many of its bytes."""
     if isinstance(value, list):
-        return tuple(unpack(item, data) for item in value)
+        return tuple(unpack(item, read) for item in value)
     if not isinstance(value, dict):
         return value
     if set(value) == {"bytes"} and isinstance(value["bytes"], int):
-        piece = data.read(value["bytes"])
+        piece = read(value["bytes"])
         if len(piece) == value["bytes"]:
             return piece
     if set(value) == {"limits"}:
-        return Limits(**dict(zip(Limits.names(), unpack(value["limits"], data))))
+        return Limits(**dict(zip(Limits.names(), unpack(value["limits"], read))))
     raise Garbage(f"a value that is none: {str(value)[:80]}")
 
 
@@ -246,7 +248,9 @@ def _read(incoming: BinaryIO, calls: queue.SimpleQueue[Frame]) -> None:
 def _answer(frame: Frame, memory_bytes: int) -> tuple[int, dict[str, Any], list[bytes]]:
     pieces: list[bytes] = []
     try:
-        arguments = unpack(frame.facts["args"], io.BytesIO(frame.data))
+        shared = frame.facts.get("shared")
+        read = io.BytesIO(frame.data).read if shared is None else functools.partial(take, shared)
+        arguments = unpack(frame.facts["args"], read)
         value = pack(function_named(frame.facts["call"])(*arguments), pieces)
         return RESULT, {"value": value}, pieces
     except MemoryError:

@@ -28,6 +28,7 @@ from .children import how_it_ended, interpreter
 from .errors import RenderTimeout, ServerBusy, ServerStartError, WorkerCrashed
 from .folders import private_folder
 from .settings import Limits, Settings
+from .shared_bytes import SharedBytes
 from .worker_process import (
     BEGUN,
     CALL,
@@ -186,21 +187,28 @@ class _Worker:
         self.served = self.rss = 0
         self.fault = ""
         self._changed = pool.changed
+        self._shared = SharedBytes()
         self.process: Optional[subprocess.Popen[bytes]] = None
         self.reader: Optional[threading.Thread] = None
 
     def start(self, command: Sequence[str], environ: dict[str, str], folder: Optional[str]) -> None:
         """Start the process; OSError or RuntimeError where there is none, or no thread, to be had."""
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # The server's own: a pipe that nobody empties would stop the worker.
-            stderr=None if _has_standard_error() else subprocess.DEVNULL,
-            cwd=folder,
-            env=environ,
-            start_new_session=True,  # Ctrl-C is for the server alone
-        )
+        shared = self._shared.descriptor
+        try:
+            process = subprocess.Popen(
+                command,
+                pass_fds=() if shared is None else (shared,),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # The server's own: a pipe that nobody empties would stop the worker.
+                stderr=None if _has_standard_error() else subprocess.DEVNULL,
+                cwd=folder,
+                env=environ,
+                start_new_session=True,  # Ctrl-C is for the server alone
+            )
+        except BaseException:
+            self._shared.close()
+            raise
         reader = threading.Thread(target=self._read, name="gsp-network-worker-output", daemon=True)
         with self._changed:
             self.process = process
@@ -242,8 +250,8 @@ class _Worker:
                 self.dead = True
                 self._changed.notify_all()
 
-    @staticmethod
-    def _reap(process: subprocess.Popen[bytes]) -> None:
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+        self._shared.close()
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
@@ -254,8 +262,12 @@ class _Worker:
     def send(self, call: _Call) -> None:
         """Write a call; where the process has ended, its reader tells that."""
         process = cast("subprocess.Popen[bytes]", self.process)
+        facts, pieces = call.facts, call.pieces
+        shared = self._shared.descriptor
+        if len(pieces) == 1 and self._shared.put(pieces[0]):
+            facts, pieces = {**facts, "shared": shared}, []
         try:
-            write_frame(cast(BinaryIO, process.stdin), CALL, call.number, call.facts, call.pieces)
+            write_frame(cast(BinaryIO, process.stdin), CALL, call.number, facts, pieces)
         except (OSError, ValueError) as exc:  # ValueError: closed by the reader meanwhile
             logger.debug("worker %d takes no call any more: %s", process.pid, exc)
 
@@ -286,7 +298,7 @@ class WorkerPool(Executor):
     """Runs calls in worker processes of its own, one at a time in each.
 
     A call is a function that the workers can import, with arguments of bytes, texts, numbers, lists and `Limits`; the same is
-    what it may return. Whatever becomes of a worker, its caller gets an answer or an error, other calls go on, and a fresh
+    what it may return. Bytes of a MB and more, where they are the only ones, may arrive as a read-only `mmap`. Whatever becomes of a worker, its caller gets an answer or an error, other calls go on, and a fresh
     worker follows.
 
     Of the workers that are idle the one that has served most takes the next call: what it keeps from call to call is used,
@@ -609,7 +621,7 @@ class WorkerPool(Executor):
         try:
             rss, spent = int(reply.facts["rss"]), reply.facts.get("spent", False) is True
             if reply.kind == RESULT:
-                value = unpack(reply.facts["value"], io.BytesIO(reply.data))
+                value = unpack(reply.facts["value"], io.BytesIO(reply.data).read)
             else:
                 error = unpack_error(reply.facts)
                 if error.limit == "worker_memory_bytes":
