@@ -298,8 +298,8 @@ class WorkerPool(Executor):
     """Runs calls in worker processes of its own, one at a time in each.
 
     A call is a function that the workers can import, with arguments of bytes, texts, numbers, lists and `Limits`; the same is
-    what it may return. Bytes of a MB and more, where they are the only ones, may arrive as a read-only `mmap`. Whatever becomes of a worker, its caller gets an answer or an error, other calls go on, and a fresh
-    worker follows.
+    what it may return. Bytes of a MB and more, where they are the only ones, may arrive as a read-only `mmap`. Whatever becomes
+    of a worker, its caller gets an answer or an error, other calls go on, and a fresh worker follows.
 
     Of the workers that are idle the one that has served most takes the next call: what it keeps from call to call is used,
     and others stay fresh. Those that are due (setting recycle_renders or recycle_bytes, or they say that they are spent) go on
