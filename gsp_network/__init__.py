@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # for type checkers and editors, which do not look into PUBLI
     from .errors import InvalidScene as InvalidScene
     from .errors import LimitExceeded as LimitExceeded
     from .errors import MalformedBody as MalformedBody
+    from .errors import MissingBuffers as MissingBuffers
     from .errors import OtherRenderer as OtherRenderer
     from .errors import RendererUnavailable as RendererUnavailable
     from .errors import RenderTimeout as RenderTimeout
@@ -54,8 +55,8 @@ PUBLIC = {
     ".codec": "Scene decode_scene encode_scene",
     ".errors": """
         AccessDenied BadResponse ClientError DeadlineExceeded DeviceLimitExceeded GspNetworkError InvalidScene LimitExceeded
-        MalformedBody OtherRenderer RendererUnavailable RenderTimeout RequestRefused ServerBusy ServerError ServerStartError
-        ServerUnreachable SettingError UnsupportedTransform VideoError WorkerCrashed
+        MalformedBody MissingBuffers OtherRenderer RendererUnavailable RenderTimeout RequestRefused ServerBusy ServerError
+        ServerStartError ServerUnreachable SettingError UnsupportedTransform VideoError WorkerCrashed
     """,
     ".loading": "TransformLinkLoad",
     ".recording": "SessionRecorder",

@@ -13,15 +13,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from mmap import mmap
 from typing import Any, Callable, Optional, Sequence, TypeVar, Union, cast
 
 import numpy as np
 
-from .errors import InvalidScene, MalformedBody, kind_of
-from .scene.buffers import Buffer, BufferType, base64_of, check_bytes, check_int
+from .errors import InvalidScene, MalformedBody, MissingBuffers, kind_of
+from .scene.buffers import Buffer, BufferType, base64_of, check_bytes
 from .scene.objects import (
     Camera,
     Canvas,
@@ -34,13 +35,13 @@ from .scene.objects import (
     check_string,
     is_chain,
 )
-from .scene.transforms import TransBuf, TransformChain, buffer_type_named, member
+from .scene.refs import BASE64, BufferData, BufferStore, Namer, all_missing, decode_buffer
+from .scene.transforms import TransBuf, TransformChain, member
 from .scene.visuals import VISUALS, VisualBase
 from .settings import DEFAULT_LIMITS, Limits, check_renderer_name
 
 _Known = TypeVar("_Known", bound=SceneObject)
 _LISTS = ("viewports", "visuals", "model_matrices", "cameras")
-_BASE64 = "data_base64"
 _MARK = "<base64>"  # in place of a buffer's text while JSON is written
 LEAST_CUT = 2048  # characters; cutting a shorter string costs more than it saves
 # In JSON this is the beginning of that key's value: inside a string the quotes would have backslashes before them.
@@ -74,6 +75,7 @@ def encode_scene(
     model_matrices: Sequence[Any],
     cameras: Sequence[Any],
     renderer_name: Optional[str] = None,
+    name: Optional[Namer] = None,
 ) -> bytes:
     """A scene as the body of a request.
 
@@ -81,6 +83,7 @@ def encode_scene(
         canvas, viewports, visuals, cameras: scene objects of ours, or of an installed GSP_API.
         model_matrices: one mat4 each: Buffer, TransformChain or numpy array (4, 4).
         renderer_name: who shall draw, as the server is told it; None leaves that to the server.
+        name: decides for each buffer, those in chains aside, whether it is named by its hash; None: none is.
     Returns:
         UTF-8 JSON.
     Raises:
@@ -99,32 +102,29 @@ def encode_scene(
         check_renderer_name(renderer_name)
     strings: list[bytes] = []  # in the order of the document
 
-    def write(value: Any) -> str:
-        strings.append(base64_of(_buffer_of(value)))
-        return _MARK
+    def write(value: Any) -> dict[str, Any]:
+        data = _data_of(value)
+        sent = data.decide(name)
+        if sent is None:
+            return data.fields()
+        strings.append(base64_of(sent))
+        return data.fields(_MARK)
 
     around = _dump(document, write).split(_MARK.encode("ascii"))
     if len(around) != len(strings) + 1:  # the mark stands in somebody's text too
-        return _dump(document, lambda value: _buffer_of(value).to_base64())
+        return _dump(document, lambda value: value.fields(None if value.sent is None else value.sent.to_base64()))
     pieces = [piece for pair in zip(around, strings) for piece in pair]
     return b"".join([*pieces, around[-1]])
 
 
-class _Data:
-    """The bytes of a buffer in a document; they become base64 when that is written."""
-
-    def __init__(self, buffer: Buffer) -> None:
-        self.buffer = buffer
-
-
-def _buffer_of(value: Any) -> Buffer:
+def _data_of(value: Any) -> BufferData:
     """For `json.dumps`, which asks about what is not JSON's own."""
-    if not isinstance(value, _Data):
+    if not isinstance(value, BufferData):
         raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-    return value.buffer
+    return value
 
 
-def _dump(document: dict[str, Any], default: Callable[[Any], str]) -> bytes:
+def _dump(document: dict[str, Any], default: Callable[[Any], Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), allow_nan=False, default=default).encode("ascii")
 
 
@@ -191,12 +191,7 @@ def _encode_transbuf(field: Field, value: Any, where: str) -> dict[str, Any]:
     if is_chain(value):
         return {"type": "transform_chain", "transBuf": value.serialize()}
     buffer = value if isinstance(value, Buffer) else check_field(field, value, where)
-    fields = {
-        "count": buffer.get_count(),
-        "buffer_type": buffer.get_type().name,
-        _BASE64: _Data(buffer),
-    }
-    return {"type": "buffer", "transBuf": fields}
+    return {"type": "buffer", "transBuf": BufferData(buffer)}
 
 
 # ---------------------------------------------------------------- decode
@@ -242,24 +237,40 @@ def read_document(body: Union[bytes, mmap], limits: Limits = DEFAULT_LIMITS) -> 
     return Document(None if name is None else check_renderer_name(name), data, not_finite)
 
 
-def decode_document(document: Document, limits: Limits = DEFAULT_LIMITS) -> Scene:
-    """The second half of `decode_scene`, with its errors."""
+def decode_document(document: Document, limits: Limits = DEFAULT_LIMITS, store: Optional[BufferStore] = None) -> Scene:
+    """The second half of `decode_scene`, with its errors.
+
+    Args:
+        store: where buffers are kept that a scene may name in place of sending them.
+    Raises:
+        MissingBuffers: a buffer is named alone that is not kept, with all of those.
+    """
     data = document.data
-    canvas = _decode_object(Canvas, member(data, "canvas", ""), "canvas")
+    try:
+        scene = _decode_data(data, limits, store)
+    except MissingBuffers as exc:
+        raise all_missing(exc, data, store) from None
+    if document.not_finite:  # in a key that nobody reads; elsewhere the field was named
+        raise InvalidScene("body", f"{document.not_finite[0]} is no finite number")
+    return replace(scene, renderer_name=document.renderer_name)
+
+
+def _decode_data(data: dict[str, Any], limits: Limits, store: Optional[BufferStore]) -> Scene:
+    canvas = _decode_object(Canvas, member(data, "canvas", ""), "canvas", store)
     lists = {name: member(data, name, "", list) for name in _LISTS}
     _check_lengths(lists)
     limits.check("max_visuals", "visuals", len(lists["visuals"]), "items")
-    scene = Scene(
+
+    def decoded(name: str, decode: Callable[[Any, str, Optional[BufferStore]], Any]) -> tuple[Any, ...]:
+        return tuple(decode(item, f"{name}[{i}]", store) for i, item in enumerate(lists[name]))
+
+    return Scene(
         canvas,
-        tuple(_decode_object(Viewport, item, f"viewports[{i}]") for i, item in enumerate(lists["viewports"])),
-        tuple(_decode_visual(item, f"visuals[{i}]") for i, item in enumerate(lists["visuals"])),
-        tuple(_decode_model_matrix(item, f"model_matrices[{i}]") for i, item in enumerate(lists["model_matrices"])),
-        tuple(_decode_object(Camera, item, f"cameras[{i}]") for i, item in enumerate(lists["cameras"])),
-        document.renderer_name,
+        decoded("viewports", partial(_decode_object, Viewport)),
+        decoded("visuals", _decode_visual),
+        decoded("model_matrices", _decode_model_matrix),
+        decoded("cameras", partial(_decode_object, Camera)),
     )
-    if document.not_finite:  # in a key that nobody reads; elsewhere the field was named
-        raise InvalidScene("body", f"{document.not_finite[0]} is no finite number")
-    return scene
 
 
 def _parse(body: Union[bytes, mmap], limits: Limits) -> tuple[Any, list[str]]:
@@ -345,9 +356,9 @@ def _load(body: bytes, strings: dict[str, memoryview]) -> tuple[Any, list[str], 
     def fields_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal found
         fields = _object(pairs)
-        text = fields.get(_BASE64)
+        text = fields.get(BASE64)
         if isinstance(text, str) and text in strings:
-            fields[_BASE64] = strings[text]
+            fields[BASE64] = strings[text]
             found += 1
         return fields
 
@@ -377,51 +388,45 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _decode_visual(item: Any, where: str) -> VisualBase:
+def _decode_visual(item: Any, where: str, store: Optional[BufferStore]) -> VisualBase:
     kind = member(item, "type", where, str)
     if kind not in VISUALS:
         raise InvalidScene(f"{where}.type", f"{kind[:80]!r}, expected one of {', '.join(VISUALS)}")
-    visual: VisualBase = _decode_object(VISUALS[kind], member(item, "visual", where), where)
+    visual: VisualBase = _decode_object(VISUALS[kind], member(item, "visual", where), where, store)
     return visual
 
 
-def _decode_object(known: type[SceneObject], item: Any, where: str) -> Any:
+def _decode_object(known: type[SceneObject], item: Any, where: str, store: Optional[BufferStore]) -> Any:
     object_uuid = check_string(member(item, "uuid", where), f"{where}.uuid")
     values = {
-        field.name: _decode_field(field, member(item, field.key, where), f"{where}.{field.key}")
+        field.name: _decode_field(field, member(item, field.key, where), f"{where}.{field.key}", store)
         for field in known.FIELDS
     }
     return known.from_values(values, object_uuid, where)
 
 
-def _decode_field(field: Field, value: Any, where: str) -> Any:
+def _decode_field(field: Field, value: Any, where: str, store: Optional[BufferStore]) -> Any:
     """The value of a field that is an object in JSON; the others are JSON's own, and `check_field` checks them."""
     if isinstance(field.type, BufferType):
-        return _decode_transbuf(value, where)
+        return _decode_transbuf(value, where, store)
     if field.type is Texture:
-        return _decode_object(Texture, value, where)
+        return _decode_object(Texture, value, where, store)
     return value
 
 
-def _decode_model_matrix(item: Any, where: str) -> TransBuf:
-    value = _decode_transbuf(member(item, "model_matrix", where), f"{where}.model_matrix")
+def _decode_model_matrix(item: Any, where: str, store: Optional[BufferStore]) -> TransBuf:
+    value = _decode_transbuf(member(item, "model_matrix", where), f"{where}.model_matrix", store)
     return cast(TransBuf, ModelMatrix.check({"model_matrix": value}, where, wire=True)["model_matrix"])
 
 
-def _decode_buffer(fields: dict[str, Any], where: str) -> Buffer:
-    count = check_int(member(fields, "count", where), f"{where}.count", least=0)
-    buffer_type = buffer_type_named(member(fields, "buffer_type", where), f"{where}.buffer_type")
-    return Buffer.from_base64(member(fields, _BASE64, where), buffer_type, count, f"{where}.{_BASE64}")
-
-
-def _decode_chain(fields: dict[str, Any], where: str) -> TransformChain:
+def _decode_chain(fields: dict[str, Any], where: str, _: Optional[BufferStore]) -> TransformChain:
     level: list[Any] = [fields]
     while level:  # links are anybody's code: what they get is JSON's own values
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
-                if isinstance(item.get(_BASE64), memoryview):
-                    item[_BASE64] = str(item[_BASE64], "ascii")
+                if isinstance(item.get(BASE64), memoryview):
+                    item[BASE64] = str(item[BASE64], "ascii")
                 below += item.values()
             elif isinstance(item, list):
                 below += item
@@ -432,14 +437,14 @@ def _decode_chain(fields: dict[str, Any], where: str) -> TransformChain:
         raise exc.inside(where) from exc
 
 
-_TRANSBUFS: dict[str, Callable[[dict[str, Any], str], TransBuf]] = {
-    "buffer": _decode_buffer,
+_TRANSBUFS: dict[str, Callable[[dict[str, Any], str, Optional[BufferStore]], TransBuf]] = {
+    "buffer": decode_buffer,
     "transform_chain": _decode_chain,
 }
 
 
-def _decode_transbuf(value: Any, where: str) -> TransBuf:
+def _decode_transbuf(value: Any, where: str, store: Optional[BufferStore]) -> TransBuf:
     kind = member(value, "type", where, str)
     if kind not in _TRANSBUFS:
         raise InvalidScene(f"{where}.type", f"{kind[:80]!r}, expected one of {', '.join(_TRANSBUFS)}")
-    return _TRANSBUFS[kind](member(value, "transBuf", where, dict), where)
+    return _TRANSBUFS[kind](member(value, "transBuf", where, dict), where, store)

@@ -6,6 +6,7 @@
     |   |   +-- DeviceLimitExceeded 422  ... than its graphics device takes; `limit` is Vulkan's name
     |   +-- UnsupportedTransform    422  a transform link that is not registered, or not allowed, here
     +-- MalformedBody               400  the body is not the JSON document it should be
+    +-- MissingBuffers              409  the scene names buffers by hash that are not here; send them
     +-- RequestRefused              4xx  the HTTP request itself is wrong (status given)
     +-- AccessDenied                4xx  who asks may not: no token (401), a web page of another origin (403), ... (421)
     +-- RendererUnavailable         422  this server cannot draw with that renderer
@@ -28,7 +29,7 @@ survive pickling, so that any `concurrent.futures.Executor` can bring them back 
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 
 class GspNetworkError(Exception):
@@ -40,6 +41,7 @@ class GspNetworkError(Exception):
         where: path in the scene, as ``visuals[0].sizes``, or None.
         limit: name of the setting, or of the device's limit, that was hit, or None.
         request_id: the server's id for the request, or None.
+        missing: names of buffers that were named and are not there, or None.
     """
 
     status: Optional[int] = 500
@@ -47,6 +49,7 @@ class GspNetworkError(Exception):
     where: Optional[str] = None
     limit: Optional[str] = None
     request_id: Optional[str] = None
+    missing: Optional[tuple[str, ...]] = None
 
 
 class InvalidScene(GspNetworkError, ValueError):
@@ -113,6 +116,28 @@ class MalformedBody(GspNetworkError, ValueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class MissingBuffers(GspNetworkError):
+    """A scene names buffers by hash that are not here, or not any more; the same scene with their bytes can be drawn.
+
+    Args:
+        where: path of the first one.
+        missing: the hex SHA-256 of each.
+    """
+
+    status = 409
+    type = "missing_buffers"
+
+    def __init__(self, where: str, missing: Sequence[str]) -> None:
+        super().__init__(where, tuple(missing))
+        self.where = where
+        self.missing = tuple(missing)
+
+    def __str__(self) -> str:
+        names = self.args[1]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        return f"{self.where}: named by its hash and not kept here, expected data_base64 too (sha256 {names[0]}{more})"
 
 
 class RequestRefused(GspNetworkError):

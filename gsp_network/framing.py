@@ -133,10 +133,10 @@ class Listener(Protocol):
 def problem(error: GspNetworkError, request_id: str) -> Response:
     """An error as an answer: application/problem+json (RFC 9457)."""
     status = error.status or 500
-    document = {"type": error.type, "title": HTTPStatus(status).phrase, "status": status, "detail": str(error)}
-    document.update(
-        {name: value for name, value in (("where", error.where), ("limit", error.limit)) if value is not None}
-    )
+    phrase = HTTPStatus(status).phrase
+    document: dict[str, Any] = {"type": error.type, "title": phrase, "status": status, "detail": str(error)}
+    facts = {"where": error.where, "limit": error.limit, "missing": error.missing}
+    document.update({name: value for name, value in facts.items() if value is not None})
     document["request_id"] = request_id
     headers = {"Content-Type": PROBLEM}
     if status == 503:

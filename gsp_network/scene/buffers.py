@@ -85,7 +85,7 @@ class Buffer:
             raise InvalidScene(
                 "data", f"{len(packed)} bytes, expected a multiple of {buffer_type.item_size} ({buffer_type.name})"
             )
-        return _from_bytes(packed, buffer_type)
+        return buffer_on(packed, buffer_type)
 
     @staticmethod
     def from_numpy(array: Any, buffer_type: Optional[BufferType] = None) -> Buffer:
@@ -145,12 +145,21 @@ class Buffer:
                 "data", f"{len(packed)} bytes, expected {count * self._type.item_size} ({count} x {self._type.name})"
             )
         changed = self._array.copy()
-        changed[offset : offset + count] = _from_bytes(packed, self._type)._array
+        changed[offset : offset + count] = buffer_on(packed, self._type)._array
         self._array = changed
 
     def to_bytearray(self) -> bytearray:
         """A copy of all bytes."""
         return bytearray(self._array.tobytes())
+
+    def to_bytes(self) -> bytes:
+        """All bytes: the very ones that the buffer lies on, where those cannot change any more, else a copy."""
+        base: Any = self._array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if isinstance(base, bytes) and len(base) == self._array.nbytes and self._array.flags.c_contiguous:
+            return base
+        return self._array.tobytes()
 
     def to_base64(self) -> str:
         """All bytes in base64 (RFC 4648 section 4)."""
@@ -183,7 +192,7 @@ class Buffer:
         last = text[-4:] if isinstance(text, str) else str(text[-4:], "latin-1")
         if len(data) != size or binascii.b2a_base64(data[tail:], newline=False).decode("ascii") != last:
             raise InvalidScene(where, _base64_fault(text, buffer_type, count))
-        return _from_bytes(data, buffer_type)
+        return buffer_on(data, buffer_type)
 
     def _check_range(self, offset: int, count: int) -> None:
         check_int(offset, "offset", least=0)
@@ -212,7 +221,8 @@ def _base64_fault(text: Union[str, memoryview], buffer_type: BufferType, count: 
     return "base64 whose last group has bits behind the data, expected zeros there"
 
 
-def _from_bytes(data: bytes, buffer_type: BufferType) -> Buffer:
+def buffer_on(data: bytes, buffer_type: BufferType) -> Buffer:
+    """A buffer on bytes themselves, a whole number of elements."""
     return Buffer._wrap(np.frombuffer(data, buffer_type.dtype).reshape(-1, *buffer_type.shape), buffer_type)
 
 
