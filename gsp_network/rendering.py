@@ -27,6 +27,7 @@ from .settings import (
     check_renderer_name,
     default_renderer_name,
 )
+from .store import Given, scene_store
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +70,17 @@ def render_timed(
     limits: Limits,
     only: Optional[str] = None,
     instead_of: Optional[str] = None,
+    store: Given = None,
 ) -> Rendered:
     """What `render_payload` does, with what it took.
 
     Args:
         only: the one renderer that draws in this process; None: all do.
         instead_of: the renderer in whose place `only` draws too.
+        store: where the buffers are kept that the scene may name.
     Raises:
         OtherRenderer: the scene is for another renderer; its buffers are still undecoded then.
+        MissingBuffers: it names buffers that are not kept.
     """
     began = time.perf_counter()
     document = read_document(body, limits)
@@ -93,7 +97,7 @@ def render_timed(
         renderer = only
     if only not in (None, renderer):
         raise OtherRenderer(renderer)
-    scene = replace(decode_document(document, limits), renderer_name=renderer)
+    scene = replace(decode_document(document, limits, scene_store(store)), renderer_name=renderer)
     decoded = time.perf_counter()
     pixels = draw_scene(scene, limits)
     drawn = time.perf_counter()

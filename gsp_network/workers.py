@@ -54,12 +54,13 @@ def render(
     limits: Limits,
     only: Optional[str] = None,
     instead_of: Optional[str] = None,
+    store: Any = None,
 ) -> tuple[Any, ...]:
     """What executors run: `rendering.render_timed`, which is loaded only where scenes are drawn."""
     from .rendering import render_timed
 
     # As plain as it must travel.
-    return tuple(render_timed(body, header_renderer, default_renderer, limits, only, instead_of))
+    return tuple(render_timed(body, header_renderer, default_renderer, limits, only, instead_of, store))
 
 
 MOST_MISSED = 3  # workers that a call may find dead before it begins
