@@ -85,7 +85,7 @@ class RunFile:
     @property
     def is_here(self) -> bool:
         """Whether `pid` is a process of this machine, or was."""
-        return self.machine == _machine()
+        return self.machine == machine()
 
     @property
     def is_stale(self) -> bool:
@@ -112,7 +112,7 @@ def write(instance: str, address: str, port: int, tls: bool, alone: bool) -> Opt
     if folder is None:
         return None
     path = os.path.join(folder, f"server-{instance}.json")
-    facts = RunFile(pid, start, _machine(), address, port, tls, alone, instance, secret, __version__, path)
+    facts = RunFile(pid, start, machine(), address, port, tls, alone, instance, secret, __version__, path)
     if not _write(facts):
         return None
     clear_stale()
@@ -167,8 +167,8 @@ def holder_in_words(port: int) -> str:
     return f"{by_whom}: stop what holds it"
 
 
-def _machine() -> str:
-    """Machines may share a temporary directory, and so may containers, in which an id is another process's."""
+def machine() -> str:
+    """What tells this machine from others, and process ids here from those of a container: they may share a directory."""
     try:
         space = os.readlink(f"{ports.PROC}/self/ns/pid")
     except OSError:

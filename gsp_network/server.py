@@ -44,6 +44,8 @@ from .pools import DATOVIZ, MATPLOTLIB, SHUTTING_DOWN, Pools
 from .run_files import RunFile
 from .settings import (
     FALLBACK_HEADER,
+    REFS_HEADER,
+    REFS_KIND,
     RENDERER_ALIASES,
     RENDERER_HEADER,
     RENDERER_NAMES,
@@ -53,6 +55,8 @@ from .settings import (
     default_renderer_name,
     is_loopback,
 )
+from .store import Given
+from .store_folder import ServerStore
 from .workers import WorkerPool, late, render, request_id
 
 if TYPE_CHECKING:
@@ -89,7 +93,8 @@ class RenderServer:
         port: 0 picks a free one; None takes GSP_NETWORK_PORT, else 5000.
         executor: runs `workers.render`; any `concurrent.futures.Executor`, which stays the caller's to shut down. None: `workers`
             processes of the server's own and, for Datoviz, `datoviz_workers` more or, where `workers` is 0, a thread of its own.
-        on_render: called with each request's body and its picture, in the thread that serves it; what it raises is logged.
+        on_render: called with each request's body and its picture, in the thread that serves it; what it raises is logged. For
+            it each body holds its whole scene: clients are offered to name no buffers then.
         settings: any other row of the settings table, by name; what is not given is taken from the environment.
     Attributes:
         access: who may ask; `access.made` is the token that was made because the address needs one and none was given.
@@ -121,6 +126,7 @@ class RenderServer:
         self.room = Room(self.settings.max_inflight_bytes, self._pools.places())
         self._tls = tls_context(self.settings)
         self.instance = secrets.token_hex(8)
+        self._store = ServerStore(self.settings, self.instance, executor is None)
         self.end_process: Optional[Callable[[], None]] = None
         self.run_file: Optional[RunFile] = None
         self._renewed = 0.0
@@ -157,11 +163,13 @@ class RenderServer:
                 daemon=True,
             )
             try:
+                self._store.open()
                 self._pools.start()
                 accepting.start()
             except BaseException as exc:
                 http.server_close()
                 self._remove_run_file()
+                self._store.close()
                 self._pools.shutdown()
                 self._pools.join(LAST_SECONDS)
                 if isinstance(exc, RuntimeError):
@@ -205,12 +213,14 @@ class RenderServer:
         self._pools.shutdown()
         if not self._pools.join(max(deadline - time.monotonic(), LAST_SECONDS)):
             left.append("a picture that is still being drawn")
+        self._store.close()
         if left:
             logger.warning("closed but for %s: its thread does not keep the program alive", " and ".join(left))
         return not left
 
     def turn(self) -> None:
         """Called now and then by the accepting thread: what is cleaned up when it has not changed for days is renewed."""
+        self._store.turn()
         if self.run_file is not None and time.monotonic() - self._renewed > RENEW_SECONDS:
             self._renewed = time.monotonic()
             self.run_file.renew()
@@ -262,6 +272,16 @@ class RenderServer:
 
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included; sets `current_request` meanwhile."""
+        response = self._answer(request)
+        if request.path == "/render" and self._kept() is not None:
+            response.headers[REFS_HEADER] = REFS_KIND
+        return response
+
+    def _kept(self) -> Given:
+        """Where scenes find the buffers that they name; None where they have to hold all, as they do for a hook."""
+        return None if self.on_render is not None else self._store.given()
+
+    def _answer(self, request: Request) -> Response:
         token, id_token = current_request.set(request), request_id.set(request.id)
         try:
             return self._route(request)
@@ -360,7 +380,7 @@ class RenderServer:
         with self.room.for_turn(renderer):
             executor = self._executor(renderer)
             only = self._pools.only(renderer)
-            more = () if only is None else (only, instead_of)
+            more = () if only is None else (only, instead_of, self._kept())
             future: Future[tuple[Any, ...]] = executor.submit(
                 render, body, header_renderer, self.default_renderer, self._limits, *more
             )

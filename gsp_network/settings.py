@@ -30,6 +30,9 @@ RENDERER_HEADER = "GSP-Renderer"
 FALLBACK_HEADER = "GSP-Fallback"
 """Header of an answer whose picture was drawn by another renderer than asked for, since that one could not: by which."""
 
+REFS_HEADER, REFS_KIND = "GSP-Buffer-Refs", "sha256"
+"""Header of answers by a server that takes buffers by their hash alone, once it has had them, and which hash that is."""
+
 _Settings = TypeVar("_Settings", bound="Limits")
 
 
@@ -202,6 +205,12 @@ class Settings(Limits):
         "module to import where scenes are drawn, to register its transform links; may be given several times",
         option="--import",
     )
+
+    # Eight times the buffers of 1M points.
+    store_bytes: int = _row(
+        2**28, "bytes", "buffers that are kept, so that clients need not send them again; 0: none are", 0
+    )
+    store_seconds: float = _row(600.0, "s", "how long a buffer is kept that no scene names", 0.01)
 
     log_level: str = _row(
         "info", "", "how much is logged: debug, info, warning, error", choices=("debug", "info", "warning", "error")

@@ -65,6 +65,7 @@ def _save(body: bytes, picture: bytes) -> None:
 
 class _SampleServer(RenderServer):
     def render(self, request: Request) -> Response:
+        self.on_render = _save if debug_save_payload else None  # with a hook bodies are whole, which takes longer
         return render_scene_json()
 
 
@@ -77,7 +78,7 @@ class ServerSample:
         Raises:
             ServerStartError: the port is in use.
         """
-        serve(_SampleServer(5000, on_render=_save))
+        serve(_SampleServer(5000))
 
 
 def main(argv: Optional[list[str]] = None) -> int:

@@ -1,0 +1,134 @@
+"""A server's store, from its start to its close: the folder of its own that its workers share, and what others left behind.
+
+The folder is on memory where there is any for everybody, else in the private folder, and is named by the server's instance. Where
+nothing can be written, or somebody else's executor draws, there is no store, and clients send all that they draw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from typing import Any, Optional
+
+from . import ports, run_files
+from .folders import memory_folder, private_folder
+from .settings import Settings
+from .store import Given, Store, StoreFacts
+
+logger = logging.getLogger(__name__)
+
+FOLDER = re.compile("store-[0-9a-f]{16}")
+OWNER = "owner.json"  # in each folder: the process whose server's it is
+SWEEP_SECONDS = 30.0
+RENEW_SECONDS = 3600.0
+# Of a folder whose owner cannot be known, as one in another container: a server renews its own each hour.
+ABANDONED_SECONDS = 24 * 3600.0
+
+
+class ServerStore:
+    """What a server keeps buffers in.
+
+    Args:
+        settings: store_bytes, store_seconds, max_body_bytes, and workers, which share it.
+        instance: 16 hexadecimal digits that tell this server from all others.
+        ours: the executors are the server's own; others may be on other machines.
+    """
+
+    def __init__(self, settings: Settings, instance: str, ours: bool) -> None:
+        self._settings, self._instance = settings, instance
+        self._on = ours and settings.store_bytes > 0
+        self._pid = os.getpid()
+        self._store: Optional[Store] = None
+        self._swept = self._renewed = 0.0
+
+    def open(self) -> None:
+        """Make the folder, and clear those that servers which ended have left behind."""
+        if not self._on or self._store is not None:
+            return
+        folder = None
+        if self._settings.workers:
+            base = memory_folder()
+            if base is None:
+                return
+            for place in {base, private_folder()}:
+                clear_stale(place)
+            folder = os.path.join(base, f"store-{self._instance}")
+            if not _make(folder):
+                return
+        self._swept = self._renewed = time.monotonic()
+        settings = self._settings
+        self._store = Store(
+            StoreFacts(folder, settings.store_bytes, float(settings.store_seconds), settings.max_body_bytes)
+        )
+
+    def given(self) -> Given:
+        """What is told to who draws; None where there is no store."""
+        store = self._store
+        return store if store is None or store.facts.folder is None else store.facts
+
+    def turn(self) -> None:
+        """Called now and then: let go what is old, and keep the folder from being taken for an abandoned one."""
+        store, now = self._store, time.monotonic()
+        if store is None or now - self._swept < min(SWEEP_SECONDS, self._settings.store_seconds):
+            return
+        self._swept = now
+        store.sweep()
+        folder = store.facts.folder
+        if folder is not None and (now - self._renewed > RENEW_SECONDS or not os.path.isdir(folder)):
+            self._renewed = now
+            _make(folder)
+
+    def close(self) -> None:
+        """Delete all of it; does nothing in a process that was forked off the server's."""
+        store, self._store = self._store, None
+        if store is not None and store.facts.folder is not None and self._pid == os.getpid():
+            shutil.rmtree(store.facts.folder, ignore_errors=True)
+
+
+def _make(folder: str) -> bool:
+    """Make a store's folder, or renew it; whether it is there."""
+    pid = os.getpid()
+    owner = {"pid": pid, "start": ports.start_of(pid), "machine": run_files.machine()}
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        descriptor = os.open(os.path.join(folder, OWNER), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="ascii") as file:
+            json.dump(owner, file)
+        return True
+    except OSError as exc:
+        logger.warning("no place to keep buffers in, so that clients send them again: %s", exc.strerror or exc)
+        return False
+
+
+def clear_stale(place: Optional[str]) -> None:
+    """Delete the folders in `place` of servers whose process has certainly ended, or that nobody has renewed for a day."""
+    try:
+        names = [] if place is None else os.listdir(place)
+    except OSError:
+        return
+    for name in names:
+        folder = os.path.join(str(place), name)
+        if FOLDER.fullmatch(name) and _is_stale(folder):
+            logger.info("%s was left behind, and goes", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_stale(folder: str) -> bool:
+    owner: Any = None
+    path = os.path.join(folder, OWNER)
+    try:
+        age = time.time() - os.lstat(folder).st_mtime
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            age = time.time() - os.fstat(file.fileno()).st_mtime
+            owner = json.load(file)
+    except OSError:
+        return False
+    if isinstance(owner, dict) and isinstance(owner.get("pid"), int) and owner.get("machine") == run_files.machine():
+        return ports.has_ended(owner["pid"], owner.get("start"))
+    return age > ABANDONED_SECONDS
