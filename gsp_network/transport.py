@@ -124,7 +124,7 @@ class Transport:
         """GET `path` below the base URL, sent again as by `post`, and with the same errors."""
         return self._request("GET", path, None, headers)
 
-    def post(self, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+    def post(self, path: str, body: bytes, headers: dict[str, str], seconds: Optional[float] = None) -> Answer:
         """POST `body` to `path` below the base URL, which must be harmless to do twice.
 
         Sent again at most `retries` times, after a pause (`retry_delay`): where no connection came about or it broke before
@@ -132,6 +132,8 @@ class Transport:
         the pause would outlast the timeout, or `close` ends it, the last failure stands. A kept connection that the server
         has closed meanwhile is replaced at once, which does not count.
 
+        Args:
+            seconds: what is left of the timeout; None: all of it.
         Returns:
             The first answer that is no 503, else the last 503.
         Raises:
@@ -139,11 +141,14 @@ class Transport:
             DeadlineExceeded: no whole answer within the timeout.
             BadResponse: an answer that is not HTTP, not whole, or too large.
         """
-        return self._request("POST", path, body, headers)
+        return self._request("POST", path, body, headers, seconds)
 
-    def _request(self, method: str, path: str, body: Optional[bytes], headers: dict[str, str]) -> Answer:
+    def _request(
+        self, method: str, path: str, body: Optional[bytes], headers: dict[str, str], seconds: Optional[float] = None
+    ) -> Answer:
+        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
         try:
-            return self._insist(method, path, body, headers, time.monotonic() + self.timeout)
+            return self._insist(method, path, body, headers, deadline)
         except socket.timeout as exc:
             raise DeadlineExceeded(f"{self.base_url}: no whole answer within {self.timeout} s") from exc
         except urllib.error.URLError as exc:

@@ -7,14 +7,23 @@ import json
 import logging
 import math
 import os
+import time
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Sequence, TypedDict
 
 from ..codec import build_payload, encode_scene
 from ..errors import GspNetworkError
 from ..scene.contracts import RendererBase
 from ..scene.events import Event
-from ..settings import FALLBACK_HEADER, RENDERER_HEADER, check_renderer_name, environment_renderer_name
+from ..settings import (
+    FALLBACK_HEADER,
+    REFS_HEADER,
+    REFS_KIND,
+    RENDERER_HEADER,
+    check_renderer_name,
+    environment_renderer_name,
+)
 from ..transport import RETRIES, PathLike, Transport, environment_token, picture_of
+from .known_buffers import Body, KnownBuffers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,8 +60,9 @@ class NetworkRenderer(RendererBase):
             GSP_NETWORK_TOKEN, else no token. Over http to another machine it travels readable.
         cafile: PEM file with the certificates to trust for https in place of the system's, such as the server's own.
         retries: how often a request is sent again while the server is busy (503) or not there; 0 for never.
+        use_refs: send a buffer that does not change once, where the server offers to keep it, and its hash from then on.
     Attributes:
-        on_frame: an Event that is dispatched with the body of each frame's request, in the order of the frames.
+        on_frame: an Event that is dispatched with the body of each frame's request, in the order of the frames, with all buffers.
     Raises:
         InvalidScene: a canvas, URL, renderer name, timeout, token, cafile or number of retries that is none.
     """
@@ -67,6 +77,7 @@ class NetworkRenderer(RendererBase):
         token: Optional[str] = None,
         cafile: Optional[PathLike] = None,
         retries: int = RETRIES,
+        use_refs: bool = True,
     ) -> None:
         build_payload(canvas, [], [], [], [])  # raises for what is no canvas
         self._canvas = canvas
@@ -81,6 +92,7 @@ class NetworkRenderer(RendererBase):
             retries=retries,
         )
         self.on_frame: Event[Callable[[bytes], None]] = Event()
+        self._known = KnownBuffers() if use_refs else None
         self._picture: Optional[bytes] = None
         self._figure: Optional[Figure] = None
         self._image: Optional[AxesImage] = None
@@ -126,13 +138,20 @@ class NetworkRenderer(RendererBase):
     ) -> bytes:
         """The first part of `render`: the body of the request for a frame; `on_frame` is told.
 
+        It may name buffers that the server has by their hash alone. `request` knows what to do where the server has them no more.
+
         Raises:
             InvalidScene: the lists do not make a scene.
             GspNetworkError: the renderer is closed.
         """
         self._check_open()
-        body = encode_scene(self._canvas, viewports, visuals, model_matrices, cameras, self._renderer_name)
-        self.on_frame.dispatch(body)
+        frame = None if self._known is None else self._known.frame()
+        scene = self._canvas, viewports, visuals, model_matrices, cameras
+        body = encode_scene(*scene, self._renderer_name, None if frame is None else frame.name)
+        if frame is not None:
+            body = frame.body(body)
+        if self.on_frame.has_callbacks:
+            self.on_frame.dispatch(body.whole(keep=False) if isinstance(body, Body) else body)
         return body
 
     def request(self, body: bytes) -> bytes:
@@ -143,7 +162,13 @@ class NetworkRenderer(RendererBase):
         """
         self._check_open()
         headers = {"Content-Type": "application/json", "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
+        deadline = time.monotonic() + self._transport.timeout
         answer = self._transport.post("/render", body, headers)
+        if self._known is not None:
+            whole = self._known.after(body, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND)
+            if whole is not None:  # once: it names nothing alone
+                answer = self._transport.post("/render", whole, headers, max(deadline - time.monotonic(), 0.0))
+                self._known.after(whole, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND)
         picture = picture_of(answer, self._transport.base_url)
         if FALLBACK_HEADER in answer.headers and not self._told_fallback:
             self._told_fallback = True  # once: with this scene it will be so for every frame
@@ -237,6 +262,8 @@ class NetworkRenderer(RendererBase):
         """Close the connections and the figure; a second time does nothing."""
         self._closed = True
         self._transport.close()
+        if self._known is not None:
+            self._known.clear()
         if self._figure is not None:
             from matplotlib import pyplot
 

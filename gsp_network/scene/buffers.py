@@ -152,14 +152,18 @@ class Buffer:
         """A copy of all bytes."""
         return bytearray(self._array.tobytes())
 
-    def to_bytes(self) -> bytes:
-        """All bytes: the very ones that the buffer lies on, where those cannot change any more, else a copy."""
+    def lasting_bytes(self) -> Optional[bytes]:
+        """All bytes, where the buffer lies on bytes of Python's, which cannot change; None where it lies on other memory."""
         base: Any = self._array
         while isinstance(base, np.ndarray):
             base = base.base
-        if isinstance(base, bytes) and len(base) == self._array.nbytes and self._array.flags.c_contiguous:
-            return base
-        return self._array.tobytes()
+        whole = isinstance(base, bytes) and len(base) == self._array.nbytes and self._array.flags.c_contiguous
+        return base if whole else None
+
+    def to_bytes(self) -> bytes:
+        """All bytes; a copy only where they may change."""
+        lasting = self.lasting_bytes()
+        return self._array.tobytes() if lasting is None else lasting
 
     def to_base64(self) -> str:
         """All bytes in base64 (RFC 4648 section 4)."""
@@ -221,7 +225,7 @@ def _base64_fault(text: Union[str, memoryview], buffer_type: BufferType, count: 
     return "base64 whose last group has bits behind the data, expected zeros there"
 
 
-def buffer_on(data: bytes, buffer_type: BufferType) -> Buffer:
+def buffer_on(data: Union[bytes, bytearray], buffer_type: BufferType) -> Buffer:
     """A buffer on bytes themselves, a whole number of elements."""
     return Buffer._wrap(np.frombuffer(data, buffer_type.dtype).reshape(-1, *buffer_type.shape), buffer_type)
 

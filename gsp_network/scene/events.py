@@ -15,6 +15,11 @@ class Event(Generic[Callback]):
     def __init__(self) -> None:
         self._callbacks: list[Callback] = []
 
+    @property
+    def has_callbacks(self) -> bool:
+        """Whether a dispatch would call anybody."""
+        return bool(self._callbacks)
+
     def subscribe(self, callback: Callback) -> None:
         """Call `callback` at each dispatch from now on; one that is subscribed twice is called twice."""
         if not callable(callback):
