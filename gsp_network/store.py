@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import logging
 import math
 import os
 import re
+import secrets
 import shutil
 import stat
 import threading
@@ -70,7 +70,6 @@ class Store:
         self._lock = threading.Lock()
         self._memory: OrderedDict[str, _Held] = OrderedDict()  # the one used last is the last
         self._bytes = 0
-        self._numbers = itertools.count()
         self._room_bytes = self._room_files = 0  # that may be filled before the folder is looked through again
         self._told = False
 
@@ -178,7 +177,7 @@ class Store:
         folder, name = os.path.split(path)
         if (len(data) > self._room_bytes or self._room_files < 1) and not self._make_room(len(data)):
             return
-        part = os.path.join(folder, f".{name}.{os.getpid()}.{next(self._numbers)}")
+        part = os.path.join(folder, f".{name}.{secrets.token_hex(4)}")
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
             with open(os.open(part, flags, 0o600), "wb", buffering=0) as file:

@@ -18,6 +18,7 @@ from gsp_network.errors import (
     InvalidScene,
     LimitExceeded,
     MalformedBody,
+    MissingBuffers,
     OtherRenderer,
     RendererUnavailable,
     RenderTimeout,
@@ -51,6 +52,11 @@ EXAMPLES = [
         DeviceLimitExceeded("canvas.width", "9000 px, expected at most 8192", "maxImageDimension2D"),
         "canvas.width: 9000 px, expected at most 8192 (limit maxImageDimension2D of the server's graphics device)",
         (422, "scene_too_large", "canvas.width", "maxImageDimension2D", None),
+    ),
+    (
+        MissingBuffers("visuals[0].sizes", ["ab", "cd"]),
+        "visuals[0].sizes: named by its hash and not kept here, expected data_base64 too (sha256 ab and 1 more)",
+        (409, "missing_buffers", "visuals[0].sizes", None, None),
     ),
     (OtherRenderer("datoviz"), "this scene is for datoviz", (500, "internal_error", None, None, None)),
     (
