@@ -118,10 +118,12 @@ class TestFrame(unittest.TestCase):
         """A frame of small scenes through client and server is the frame that is drawn here."""
         few = {name: scene for name, scene in frame.scenes().items() if "k" not in name}
         self.assertTrue(few)
-        with mock.patch.object(frame, "scenes", lambda: few), mock.patch("sys.argv", ["frame", "--rounds", "1"]):
+        patches = {"scenes": lambda: few, "large_scenes": lambda: few}
+        with mock.patch.multiple(frame, **patches), mock.patch("sys.argv", ["frame", "--rounds", "1"]):
             with contextlib.redirect_stdout(io.StringIO()) as printed:
                 frame.main()
         self.assertRegex(printed.getvalue(), r"(?m)^points 100 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+$")
+        self.assertRegex(printed.getvalue(), r"(?m)^points 100 +\d+ +\d{1,4}( +[\d.]+){6}$")
 
 
 class TestParts(unittest.TestCase):

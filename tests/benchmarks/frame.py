@@ -1,19 +1,25 @@
 """What HTTP costs: a frame through client and server over the same frame drawn in this process.
 
-    python -m tests.benchmarks.frame [--rounds 15] [--workers N]
+    python -m tests.benchmarks.frame [--rounds 15] [--workers N] [--table frame|known|both]
 
 Both sides draw with the same backend and encode the same PNG; they alternate within each round, and the figures are the
 medians. "render" is NetworkRenderer.render(), from scene objects to PNG; "body" posts a body that is already encoded;
 "floor" is backend.render() and encode_png() on prepared drawings.
+
+The second table is what it saves that the server has a scene's buffers: the same frames, in each of which the camera has moved,
+by a client that sends all ("first") and by one that names what the server has ("known"); bytes of a request, milliseconds of
+NetworkRenderer.render(), and those of them ("but drawing") in which the server neither drew nor made the PNG.
 """
 
 from __future__ import annotations
 
 import argparse
 import platform
+import re
 import statistics
 import time
 from typing import Any, Callable
+from unittest import mock
 
 import matplotlib
 import numpy as np
@@ -37,7 +43,7 @@ from gsp_network.backends import backend
 from gsp_network.backends.base import prepare
 from gsp_network.png import encode_png
 from gsp_network.rendering import holds_image
-from gsp_network.transport import Transport, picture_of
+from gsp_network.transport import Answer, Transport, picture_of
 
 WIDTH, HEIGHT = 800, 600
 JSON = {"Content-Type": "application/json"}
@@ -62,6 +68,75 @@ def scenes() -> dict[str, VisualBase]:
     return made
 
 
+def large_scenes() -> dict[str, VisualBase]:
+    """The scenes of the second table, by name; some are of the first one."""
+    made = {name: visual for name, visual in scenes().items() if name in ("points 10k", "points 100k", "image 512x512")}
+    rng, n = np.random.default_rng(1), 1_000_000
+    places = np.column_stack([rng.uniform(-0.95, 0.95, (n, 2)), np.zeros(n)])
+    colors = rng.integers(0, 256, (n, 4), np.uint8)
+    colors[:, 3] = 255
+    made["points 1M"] = Points(places, np.full(n, 20.0), colors, colors, np.full(n, 0.5))
+    made["pixels 1M"] = Pixels(places, colors, 1)
+    return made
+
+
+class Moving:
+    """Renders one visual, each time from another place."""
+
+    def __init__(self, renderer: NetworkRenderer, visual: VisualBase) -> None:
+        self._renderer, self._visual = renderer, visual
+        self._frames = 0
+        self.others: list[float] = []  # milliseconds of each frame that were not the server's drawing
+
+    def scene(self) -> tuple[Any, ...]:
+        """The next frame's."""
+        self._frames += 1
+        view = np.eye(4, dtype=np.float32)
+        view[0, 3] = 0.001 * self._frames
+        return [Viewport(0, 0, WIDTH, HEIGHT)], [self._visual], [Buffer.identity()], [Camera(view[np.newaxis])]
+
+    def __call__(self) -> bytes:
+        timings: list[str] = []
+        post = Transport.post
+
+        def seen(*args: Any) -> Answer:
+            answer = post(*args)
+            timings.append(answer.headers["Server-Timing"])
+            return answer
+
+        scene = self.scene()
+        with mock.patch.object(Transport, "post", seen):
+            began = time.perf_counter()
+            picture = self._renderer.render(*scene)
+            took = 1000 * (time.perf_counter() - began)
+        drawn = sum(float(dur) for _, dur in re.findall(r"(draw|encode);dur=([\d.]+)", timings[-1]))
+        self.others.append(took - drawn)
+        return picture
+
+    def size(self) -> int:
+        """Bytes of the next frame's request."""
+        return len(self._renderer.encode(*self.scene()))
+
+
+def print_known(url: str, rounds: int) -> None:
+    """Print the second table."""
+    heads = [("first B", 12), ("known B", 10), ("first ms", 10), ("known ms", 10), ("ratio", 7)]
+    heads += [("but drawing", 13), ("", 10), ("ratio", 7)]
+    print(f"{'camera moves':16}{''.join(f'{head:>{width}}' for head, width in heads)}")
+    for name, visual in large_scenes().items():
+        canvas = Canvas(WIDTH, HEIGHT, 96.0)
+        with NetworkRenderer(canvas, url, use_refs=False) as all_sent, NetworkRenderer(canvas, url) as named:
+            first, known = Moving(all_sent, visual), Moving(named, visual)
+            sides = {"first": first, "known": known}
+            took = alternate(sides, min(rounds, 3) if "points 1" in name and "10k" not in name else rounds)
+            if first() != known():
+                raise SystemExit(f"{name}: the sides drew different pictures")
+            sizes = f"{first.size():12}{known.size():10}"
+            one, other = (statistics.median(moving.others[2:]) for moving in (first, known))
+            ratios = f"{took['first']:10.1f}{took['known']:10.1f}{took['known'] / took['first']:7.2f}"
+            print(f"{name:16}{sizes}{ratios}{one:13.1f}{other:10.1f}{other / one:7.2f}", flush=True)
+
+
 def alternate(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
     """Median milliseconds of each side, all of them called once a round in turn, after two rounds of warming up."""
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -75,21 +150,27 @@ def alternate(sides: dict[str, Callable[[], Any]], rounds: int) -> dict[str, flo
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15, help="frames a side (default 15; large scenes take a third)")
     parser.add_argument(
         "--workers", type=int, default=0, help="processes that draw (default 0: the server's own thread)"
     )
+    parser.add_argument("--table", choices=("frame", "known", "both"), default="both", help="which (default both)")
     args = parser.parse_args()
-    rounds = args.rounds
+    with RenderServer(port=0, workers=args.workers, log_level="error") as server:
+        if args.table != "known":
+            print_frames(server, args.rounds)
+        if args.table != "frame":
+            print_known(server.url, args.rounds)
+
+
+def print_frames(server: RenderServer, rounds: int) -> None:
+    """Print the first table."""
     canvas, viewport = Canvas(WIDTH, HEIGHT, 96.0), Viewport(0, 0, WIDTH, HEIGHT)
     print(f"Python {platform.python_version()}, numpy {np.__version__}, Matplotlib {matplotlib.__version__}")
     print(f"{'scene':16}{'floor ms':>10}{'body ms':>10}{'render ms':>11}{'body/floor':>12}{'render/floor':>14}")
-    with (
-        RenderServer(port=0, workers=args.workers, log_level="error") as server,
-        NetworkRenderer(canvas, server.url) as renderer,
-    ):
+    with NetworkRenderer(canvas, server.url) as renderer:
         transport = Transport(server.url)
         for name, visual in scenes().items():
             entry = [viewport], [visual], [Buffer.identity()], [Camera()]
