@@ -223,6 +223,7 @@ def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
     Raises:
         MalformedBody: not UTF-8, not JSON, a key given twice, nested too deep, an integer of over 20 digits.
         InvalidScene: the document is JSON and no scene; it says where.
+        MissingBuffers: a buffer is named by its hash alone; see `decode_document`.
         LimitExceeded: more than the limits allow.
         UnsupportedTransform: a chain has a link that is not registered in this process.
     """

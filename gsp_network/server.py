@@ -274,7 +274,7 @@ class RenderServer:
         """The answer to a request, errors included; sets `current_request` meanwhile."""
         response = self._answer(request)
         if request.path == "/render" and self._kept() is not None:
-            response.headers[REFS_HEADER] = REFS_KIND
+            return response._replace(headers={**response.headers, REFS_HEADER: REFS_KIND})
         return response
 
     def _kept(self) -> Given:

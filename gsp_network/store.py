@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 NAME = re.compile("[0-9a-f]{64}")
 MOST_FILES = 4096  # looking through so many takes some milliseconds
-MOST_MEMORY = 128 * 2**20  # of a worker, beside the files; a scene of 4M vertices takes as much
 TOUCH_SECONDS = 1.0  # how often a file that is in use says so
 PART_SECONDS = 60.0  # what is not written by then never will be
 FREE_PART = 10  # of the storage a tenth is left to others
@@ -42,12 +41,14 @@ class StoreFacts(NamedTuple):
         most_bytes: what all buffers together may take.
         seconds: how long one stays that nobody uses.
         scene_bytes: what a scene may name in all, as often as it does.
+        memory_bytes: what a process that has the files may have in memory too.
     """
 
     folder: Optional[str]
     most_bytes: int
     seconds: float
     scene_bytes: int
+    memory_bytes: int
 
 
 class _File(NamedTuple):
@@ -66,7 +67,7 @@ class Store:
 
     def __init__(self, facts: StoreFacts) -> None:
         self.facts = facts
-        self._most = facts.most_bytes if facts.folder is None else min(facts.most_bytes, MOST_MEMORY)
+        self._most = facts.most_bytes if facts.folder is None else min(facts.most_bytes, facts.memory_bytes)
         self._lock = threading.Lock()
         self._memory: OrderedDict[str, _Held] = OrderedDict()  # the one used last is the last
         self._bytes = 0
@@ -205,10 +206,9 @@ class Store:
             self._tell(exc)
             return False
         most = min(self.facts.most_bytes, kept + storage.free - storage.total // FREE_PART)
-        if size > most:
-            return False
+        fits = size <= most
         # Where something has to go, some more goes with it, so that not every next one has to look.
-        most_kept = most if kept + size <= most else most - size - most // 16
+        most_kept = most - size - most // 16 if fits and kept + size > most else most
         most_files = MOST_FILES if number < MOST_FILES else MOST_FILES * 7 // 8
         oldest = time.time() - self.facts.seconds
         for file in files:
@@ -216,8 +216,8 @@ class Store:
                 break
             _unlink(file.path)
             kept, number = kept - file.size, number - 1
-        self._room_bytes, self._room_files = max(size, (most - kept) // 8), MOST_FILES // 8
-        return True
+        self._room_bytes, self._room_files = (max(size, (most - kept) // 8), MOST_FILES // 8) if fits else (0, 0)
+        return fits
 
     def _files(self) -> Iterator[_File]:
         with contextlib.suppress(OSError), os.scandir(str(self.facts.folder)) as entries:

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER = re.compile("store-[0-9a-f]{16}")
 OWNER = "owner.json"  # in each folder: the process whose server's it is
+MEMORY_PART = 8  # of the memory at which a worker is due; by default 128 MiB, as much as a scene of 4M vertices takes
 SWEEP_SECONDS = 30.0
 RENEW_SECONDS = 3600.0
 # Of a folder whose owner cannot be known, as one in another container: a server renews its own each hour.
@@ -62,8 +63,10 @@ class ServerStore:
                 return
         self._swept = self._renewed = time.monotonic()
         settings = self._settings
+        memory_bytes = min(settings.recycle_bytes, (settings.worker_memory_bytes or settings.recycle_bytes) // 4)
+        seconds = float(settings.store_seconds)
         self._store = Store(
-            StoreFacts(folder, settings.store_bytes, float(settings.store_seconds), settings.max_body_bytes)
+            StoreFacts(folder, settings.store_bytes, seconds, settings.max_body_bytes, memory_bytes // MEMORY_PART)
         )
 
     def given(self) -> Given:

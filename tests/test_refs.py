@@ -51,7 +51,7 @@ def data_of(fields: dict[str, Any]) -> bytes:
 
 
 def new_store(scene_bytes: int = 2**20) -> Store:
-    return Store(StoreFacts(None, 2**20, 60.0, scene_bytes))
+    return Store(StoreFacts(None, 2**20, 60.0, scene_bytes, 0))
 
 
 def picture(body: bytes, store: Optional[Store]) -> bytes:

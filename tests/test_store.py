@@ -36,9 +36,11 @@ class StoreCase(unittest.TestCase):
         self.addCleanup(holder.cleanup)
         self.folder = pathlib.Path(holder.name)
 
-    def store(self, most_bytes: int = 2**20, seconds: float = 60.0, files: bool = True) -> Store:
+    def store(
+        self, most_bytes: int = 2**20, seconds: float = 60.0, files: bool = True, memory_bytes: int = 2**20
+    ) -> Store:
         """A store as one worker has it; another one of the same facts is another worker's."""
-        return Store(StoreFacts(str(self.folder) if files else None, most_bytes, seconds, 2**20))
+        return Store(StoreFacts(str(self.folder) if files else None, most_bytes, seconds, 2**20, memory_bytes))
 
     def put(self, into: Store, *contents: bytes) -> None:
         for content in contents:
@@ -104,11 +106,10 @@ class TestStore(StoreCase):
 
     def test_memory_of_a_worker(self) -> None:
         """What a worker has in memory is bounded beside the files, which then are read again."""
-        with mock.patch.object(store, "MOST_MEMORY", 2 * KB):
-            kept = self.store()
-            self.put(kept, A, B, C)
-            self.assertEqual(self.found(kept, A, B, C), [True] * 3)
-            self.assertEqual((kept._bytes, len(kept._memory)), (2 * KB, 2))
+        kept = self.store(memory_bytes=2 * KB)
+        self.put(kept, A, B, C)
+        self.assertEqual(self.found(kept, A, B, C), [True] * 3)
+        self.assertEqual((kept._bytes, len(kept._memory)), (2 * KB, 2))
 
     def test_age(self) -> None:
         """What nobody has used for longer than the setting goes at the next sweep, from memory and from disk."""
@@ -162,6 +163,10 @@ class TestStore(StoreCase):
             kept = self.store()
             self.put(kept, A)
             self.assertEqual((self.found(kept, A), self.files()), ([True], []))
+        self.put(self.store(), A)
+        with mock.patch("shutil.disk_usage", return_value=mock.Mock(total=100 * KB, free=5 * KB)):  # others fill it
+            self.store().sweep()
+            self.assertEqual(self.files(), [])
         with mock.patch("os.replace", side_effect=OSError(28, "No space left on device")):
             with self.assertLogs("gsp_network", logging.WARNING) as logs:
                 kept = self.store()
@@ -205,7 +210,7 @@ class TestStore(StoreCase):
 
     def test_scene(self) -> None:
         """What a scene names counts each time, and more than it could send is refused with the setting's name."""
-        kept = Store(StoreFacts(None, 2**20, 60.0, 2 * KB))
+        kept = Store(StoreFacts(None, 2**20, 60.0, 2 * KB, 0))
         self.put(kept, A)
         scene = SceneStore(kept)
         for _ in range(2):
