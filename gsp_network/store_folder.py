@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import time
 from typing import Any, Optional
 
@@ -90,7 +89,17 @@ class ServerStore:
         """Delete all of it; does nothing in a process that was forked off the server's."""
         store, self._store = self._store, None
         if store is not None and store.facts.folder is not None and self._pid == os.getpid():
-            shutil.rmtree(store.facts.folder, ignore_errors=True)
+            _remove(store.facts.folder)
+
+
+def _remove(folder: str) -> None:
+    """Delete a store's folder, in which there are files alone."""
+    for _ in range(2):  # a worker that was killed may have written one meanwhile
+        with contextlib.suppress(OSError):
+            for name in [] if os.path.islink(folder) else os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+            os.rmdir(folder)
 
 
 def _make(folder: str) -> bool:
@@ -119,7 +128,7 @@ def clear_stale(place: Optional[str]) -> None:
         folder = os.path.join(str(place), name)
         if FOLDER.fullmatch(name) and _is_stale(folder):
             logger.info("%s was left behind, and goes", folder)
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
 
 def _is_stale(folder: str) -> bool:

@@ -20,8 +20,13 @@ import unittest
 from typing import Any, Optional
 from unittest import mock
 
+import numpy as np
+
+from gsp_network import Buffer
 from gsp_network.children import interpreter
 from gsp_network.errors import ServerStartError
+from gsp_network.folders import SHARED_MEMORY
+from gsp_network.scene.refs import name_of
 from gsp_network.transport import png_fault
 
 from . import hosts
@@ -450,6 +455,10 @@ class TestWhatIsTouched(unittest.TestCase):
             bodies.append(json.dumps({**json.loads(body_of()), "renderer_name": name}).encode())
         bodies += [b"[" * 100_000, b"\xff\xfe", b"cos\nsystem\n(S'touch hostile'\ntR."]
         bodies += [b'{"data": {"__reduce__": ["os.system", ["touch hostile"]]}}']
+        for name in ("../../../../etc/passwd", "/etc/passwd", "owner.json"):
+            named = {"count": 1, "buffer_type": "mat4", "data_ref": name}
+            matrix = {"type": "buffer", "transBuf": named}
+            bodies.append(changed(body_of(points((0, 0, 0))), "model_matrices", 0, "model_matrix", value=matrix))
         requests = [post_request(body) for body in bodies]
         requests += [post_request(b"", b"GSP-Renderer: ../../etc/passwd\r\n")]
         for target in (b"/../../etc/passwd", b"/%2e%2e/etc/passwd", b"//127.0.0.1/", b"http://127.0.0.1:%d/" % port):
@@ -458,7 +467,7 @@ class TestWhatIsTouched(unittest.TestCase):
         return requests
 
     def test_audit(self) -> None:
-        """Over good and hostile requests a server writes in its private folder, runs its workers, and connects to nobody."""
+        """Over good and hostile requests a server writes in its private folders, runs its workers, and connects to nobody."""
         environ = {"TMPDIR": str(self.temporary), "PYTHONDONTWRITEBYTECODE": "1"}
         server = ServerProcess(
             *("--workers", "2", "--recycle-renders", "2", "--import", "audited_worker"),
@@ -471,6 +480,7 @@ class TestWhatIsTouched(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as trap:
             for _ in range(3):
                 self.assertEqual(png_fault(server.post(body_of(*one_of_each())).body), "")
+            self.assertEqual(png_fault(server.post(kept_body()).body), "")
             for request in self.hostile(trap.getsockname()[1]):
                 (answer,) = server.raw(request)
                 self.assertIn(answer.status, (200, 400, 404, 405, 415, 422), answer)
@@ -487,6 +497,9 @@ class TestWhatIsTouched(unittest.TestCase):
         # With such a file tempfile.gettempdir() finds out whether it can write there.
         probe = re.compile(re.escape(str(self.temporary)) + r"/[a-z0-9_]{8}")
         private = str(self.temporary / f"gsp_network-{os.getuid()}")
+        memory = f"{SHARED_MEMORY}/gsp_network-{os.getuid()}"
+        stores = re.compile(f"({re.escape(memory)}|{re.escape(private)})/store-[0-9a-f]{{16}}(/[^/]+)?")
+        kept = set()
         seen = set()
         for who, _, event, arguments in events:
             with self.subTest(who=who, event=event, arguments=str(arguments)[:200]):
@@ -499,7 +512,11 @@ class TestWhatIsTouched(unittest.TestCase):
                     if probed or isinstance(arguments[0], int):  # a descriptor that is open already, as a pipe's
                         paths = []
                     for place in paths:
-                        self.assertTrue(place in (private, os.devnull) or place.startswith(private + os.sep), place)
+                        if stores.fullmatch(place):
+                            kept.add(who)
+                        elif (event, place) != ("os.mkdir", memory):
+                            ours = place in (private, os.devnull) or place.startswith(private + os.sep)
+                            self.assertTrue(ours, place)
                 elif event == "subprocess.Popen":
                     self.assertIn(arguments[0], [sys.executable] if who == "front" else FONT_FINDERS)
                 elif event == "os.kill":
@@ -511,8 +528,17 @@ class TestWhatIsTouched(unittest.TestCase):
                     self.fail("not foreseen")
         for known in (("front", "socket.bind"), ("front", "subprocess.Popen"), ("worker", "write"), ("worker", "read")):
             self.assertIn(known, seen)  # the hooks do tell
+        self.assertEqual(kept, {"front", "worker"})
         self.assertEqual(sorted(os.listdir(self.temporary)), [os.path.basename(private)])
         self.assertEqual(sorted(os.listdir(self.base)), ["modules", "temporary"])
+
+
+def kept_body() -> bytes:
+    """A scene with a buffer that is to be kept."""
+    body = body_of(image([[(255, 0, 0, 255)] * 20] * 20))
+    data = Buffer.from_numpy(np.array([[255, 0, 0, 255]] * 400, np.uint8))
+    path = "visuals", 0, "visual", "texture", "data", "transBuf", "data_ref"
+    return changed(body, *path, value=name_of(data.to_bytes()))
 
 
 def is_relieved(workers: dict[str, Any]) -> bool:
