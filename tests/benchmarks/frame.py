@@ -30,9 +30,12 @@ from gsp_network import (
     Canvas,
     Image,
     NetworkRenderer,
+    Paths,
     Pixels,
     Points,
     RenderServer,
+    Segments,
+    Texts,
     Texture,
     Viewport,
     VisualBase,
@@ -65,6 +68,21 @@ def scenes() -> dict[str, VisualBase]:
     made["pixels 100k"] = Pixels(places(100_000), colors(100_000), 1)
     texture = Texture(colors(512 * 512), 512, 512)
     made["image 512x512"] = Image(texture, np.zeros((1, 3)), [-0.8, 0.8, -0.8, 0.8], "LINEAR")
+    n = 10_000
+    starts = places(n)
+    ends = starts + np.column_stack([rng.normal(0, 0.03, (n, 2)), np.zeros(n)])
+    made["segments 10k"] = Segments(
+        np.stack([starts, ends], 1).reshape(-1, 3), rng.uniform(0.5, 3, n), "BUTT", colors(n)
+    )
+    walks = np.cumsum(rng.normal(0, 0.02, (100, 100, 2)), axis=1) + rng.uniform(-0.5, 0.5, (100, 1, 2))
+    walks = np.column_stack([walks.reshape(-1, 2), np.zeros(n)])
+    sizes = np.full(100, 100, np.uint32)
+    made["paths 100x100"] = Paths(walks, sizes, colors(n), rng.uniform(0.5, 3, n), "BUTT", "MITER")
+    n = 50
+    strings = [f"label {index}" for index in range(n)]
+    made["texts 50"] = Texts(
+        places(n), strings, colors(n), np.full(n, 12.0), np.zeros((n, 2)), np.zeros(n), "DejaVu Sans"
+    )
     return made
 
 
