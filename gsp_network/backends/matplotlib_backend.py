@@ -1,6 +1,6 @@
 """Draws scenes with Matplotlib's Agg renderer: artists on a bare figure, no pyplot, no Axes.
 
-GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> LineCollection; texts -> Text;
+GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> `lines`; texts -> Text;
 image -> BboxImage. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame with its
 artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show.
 
@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.image import BboxImage
 from matplotlib.path import Path
@@ -48,6 +48,7 @@ from .base import (
 )
 from .dots import draw_dots
 from .rasterize import draw_discs
+from .lines import draw_lines
 
 logger = logging.getLogger(__name__)
 
@@ -71,20 +72,12 @@ drawing_lock = threading.Lock()
 OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
 
 
-class _AsSet:
-    """An artist whose snapping is what was set: rcParams["path.snap"] of the program around it does not count."""
+class Shapes(PathCollection):
+    """Points and markers, whatever rcParams["path.snap"] of the program around them says."""
 
     def get_snap(self) -> Optional[bool]:
         """Snap rectilinear paths to pixels, as by default."""
         return None
-
-
-class Shapes(_AsSet, PathCollection):
-    """Points and markers."""
-
-
-class LineArtist(_AsSet, LineCollection):
-    """Segments and paths."""
 
 
 class LiteralText(Text):
@@ -136,9 +129,13 @@ class Sheet:
         `last_px` is 1 for images: Agg counts the clip box's right column and lower row in when it copies texels.
         """
         self.adopt(artist)
-        x, y, width, height = (getattr(drawing.viewport, f"get_{side}")() for side in ("x", "y", "width", "height"))
-        artist.set_clip_box(Bbox.from_bounds(x, y + last_px, width - last_px, height - last_px))
+        artist.set_clip_box(self.clip_box(drawing, last_px))
         artist.draw(self.renderer)
+
+    def clip_box(self, drawing: Drawing, last_px: int = 0) -> Bbox:
+        """The drawing's viewport in px; `last_px` as for `put`."""
+        x, y, width, height = (getattr(drawing.viewport, f"get_{side}")() for side in ("x", "y", "width", "height"))
+        return Bbox.from_bounds(x, y + last_px, width - last_px, height - last_px)
 
 
 class MatplotlibBackend(Backend):
@@ -263,25 +260,17 @@ def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
 
 def draw_segments(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """One line a pair of vertices."""
-    return _draw_lines(segment_lines(drawing), JoinStyle.ROUND, drawing, kept, sheet)
+    return _draw_lines(segment_lines(drawing), JoinStyle.ROUND, drawing, sheet)
 
 
 def draw_paths(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """One line a run of pieces that look alike."""
-    return _draw_lines(path_lines(drawing), drawing.fields["join_style"], drawing, kept, sheet)
+    return _draw_lines(path_lines(drawing), drawing.fields["join_style"], drawing, sheet)
 
 
-def _draw_lines(lines: Lines, join: JoinStyle, drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    artist: Any = kept[0] if kept else LineArtist([])
-    artist.set_segments([lines.pixels[start:stop] for start, stop in zip(lines.starts, lines.stops)])
-    artist.set_color(_colors(lines.colors))
-    artist.set_linewidths(np.minimum(lines.widths, LONGEST))
-    artist.set_capstyle(CAPS[drawing.fields["cap_style"]])
-    artist.set_joinstyle(JOINS[join])
-    artist.set_antialiased(True)
-    if len(lines.starts):
-        sheet.put(artist, drawing)
-    return [artist]
+def _draw_lines(found: Lines, join: JoinStyle, drawing: Drawing, sheet: Sheet) -> list[Any]:
+    draw_lines(sheet.renderer, sheet.clip_box(drawing), found, CAPS[drawing.fields["cap_style"]], JOINS[join])
+    return []
 
 
 def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
