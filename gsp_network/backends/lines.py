@@ -26,8 +26,8 @@ IN_PX = IdentityTransform().frozen()
 AT_ORIGIN, NO_FACES = np.zeros((1, 2)), np.empty((0, 4))
 SOLID, ANTIALIASED, NO_URLS = [(0, None)], [True], [None]
 
-# Lines that one call draws: their matrices take 72 bytes each, and numpy some milliseconds, without letting threads in.
-MOST_LINES = 2**14
+# Lines that one call draws: their matrices take 72 bytes each, and numpy lets no thread in while it fills these.
+MOST_LINES = 2**12
 
 
 class LineArtist(LineCollection):
