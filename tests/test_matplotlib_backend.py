@@ -14,7 +14,9 @@ import matplotlib
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, Paths, Points, Viewport
-from gsp_network.backends.matplotlib_backend import DRAW, LiteralText, marker_shape
+from gsp_network.backends.kept import Kept
+from gsp_network.backends.matplotlib_backend import DRAW, marker_shape
+from gsp_network.backends.texts import LiteralText
 from gsp_network.errors import InvalidScene
 from gsp_network.scene.visuals import VISUALS, MarkerShape
 from gsp_network.settings import Limits
@@ -472,7 +474,7 @@ class TestTexts(PictureCase):
         """What FreeType cannot draw is refused by its place."""
         with mock.patch.object(LiteralText, "draw", side_effect=RuntimeError("FT_Render_Glyph")):
             with self.assertRaises(InvalidScene) as caught:
-                self.draw(points((0, 0, 0)), text("x"))
+                self.draw(points((0, 0, 0)), text("never drawn"))
         self.assertEqual(str(caught.exception), "visuals[1].texts[0]: not a text that Matplotlib can draw")
 
     def test_tab_is_a_space(self) -> None:
@@ -566,7 +568,8 @@ class TestKept(PictureCase):
             ("path.snap", False),
             ("font.stretch", "condensed"),
         ):
-            with self.subTest(name=name), matplotlib.rc_context({name: value}):
+            drawn = mock.patch.object(Kept, "get", return_value=None)  # what is kept shows none of them anyway
+            with self.subTest(name=name), matplotlib.rc_context({name: value}), drawn:
                 np.testing.assert_array_equal(self.draw(*visuals), before)
                 np.testing.assert_array_equal(self.draw(*scene()), before)
 

@@ -1,8 +1,9 @@
 """Draws scenes with Matplotlib's Agg renderer: artists on a bare figure, no pyplot, no Axes.
 
-GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> `lines`; texts -> Text;
+GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> `lines`; texts -> Text, by `texts`;
 image -> BboxImage. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame with its
-artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show.
+artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show; bitmaps of texts and
+images are kept by all that they were made of.
 
 Points by the hundred, and all pixels, are drawn onto its buffer without artists: see `rasterize` and `dots`.
 
@@ -11,13 +12,10 @@ Agg draws in px with the origin at the bottom left, as `Drawing.pixels` has them
 
 from __future__ import annotations
 
-import logging
-import re
 import threading
-import warnings
 from collections import OrderedDict
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, Callable, Hashable, Optional, Sequence
 
 import matplotlib
@@ -29,12 +27,11 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.image import BboxImage
 from matplotlib.path import Path
-from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 
 from ..errors import InvalidScene
-from ..scene.objects import Canvas, Viewport
+from ..scene.objects import Canvas
 from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
 from .base import (
     FARTHEST,
@@ -48,15 +45,9 @@ from .base import (
 )
 from .dots import draw_dots
 from .rasterize import draw_discs
+from .kept import Kept
 from .lines import draw_lines
-
-logger = logging.getLogger(__name__)
-
-# Characters without a glyph are drawn as boxes, which is said enough: the warning would put control characters of a scene's
-# text into the server's log, as they are.
-warnings.filterwarnings(
-    "ignore", r"Glyph \d+ \(|Matplotlib currently does not support", UserWarning, re.escape(__name__)
-)
+from .texts import Look, Writer, known_family
 
 CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND: "round"}
 JOINS = {JoinStyle.MITER: "miter", JoinStyle.BEVEL: "bevel", JoinStyle.ROUND: "round"}
@@ -67,6 +58,9 @@ KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 
 drawing_lock = threading.Lock()
 """Held while anything is drawn with Matplotlib, which is not made for threads."""
+
+bitmaps = Kept(2**26)
+"""What texts and images came to, on whatever canvas; 64 MiB."""
 
 # Matplotlib 3.5 calls it transOffset.
 OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
@@ -80,13 +74,6 @@ class Shapes(PathCollection):
         return None
 
 
-class LiteralText(Text):
-    """A string that is drawn as it is: no formula in it, no TeX."""
-
-    def _preprocess_math(self, s: str) -> tuple[str, bool]:
-        return s, False
-
-
 class Sheet:
     """One canvas's figure and pixel buffer, with the artists of the frame before.
 
@@ -96,6 +83,8 @@ class Sheet:
         pixels: that buffer, (height, width, 4) uint8, first row on top.
         covering_pt: the width of a pen that covers the canvas from any point near it.
         math_text: draw formulas in strings.
+        size: width and height in px, dpi.
+        writer: draws strings.
     """
 
     def __init__(self, width: int, height: int, dpi: float) -> None:
@@ -104,6 +93,10 @@ class Sheet:
         self.pixels: np.ndarray[Any, Any] = np.asarray(self.renderer.buffer_rgba())
         self.covering_pt = 4 * float(np.hypot(width, height)) * 72 / dpi
         self.math_text = False
+        self.size = (width, height, dpi)
+        self.writer = Writer(self.renderer, bitmaps)
+        for artist in self.writer.artists:
+            self.adopt(artist)
         self._artists: dict[Hashable, list[Any]] = {}
 
     def draw(self, drawings: Sequence[Drawing]) -> np.ndarray[Any, Any]:
@@ -274,97 +267,85 @@ def _draw_lines(found: Lines, join: JoinStyle, drawing: Drawing, sheet: Sheet) -
 
 
 def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """One artist a string, laid so that the anchor of the upright box around the rotated text lies at the vertex."""
+    """One string after the other, laid so that the anchor of the upright box around the rotated text lies at the vertex."""
     fields = drawing.fields
     family = known_family(fields["font_name"])
-    text_class = Text if sheet.math_text else LiteralText
-    artists = []
-    for index, string in enumerate(fields["strings"]):
-        artist = kept[index] if index < len(kept) and type(kept[index]) is text_class else text_class()
-        artists.append(artist)
+    clip = sheet.clip_box(drawing)
+    rotations = np.degrees(fields["angles"], dtype=np.float64).tolist()
+    colors = [tuple(color) for color in _colors(fields["colors"]).tolist()]
+    columns = fields["font_sizes"].tolist(), rotations, fields["anchors"].tolist(), colors, drawing.pixels.tolist()
+    for index, (string, size, rotation, anchor, color, place) in enumerate(zip(fields["strings"], *columns)):
         # Below half a pixel FreeType has no glyph to give, and nothing would be seen.
-        if not drawing.visible[index] or not string or fields["font_sizes"][index] * drawing.dpi / 72 < 0.5:
+        if not drawing.visible[index] or not string or size * drawing.dpi / 72 < 0.5:
             continue
-        anchor = fields["anchors"][index].astype(float)
-        artist.update(
-            {
-                "text": string.replace("\t", "    "),  # fonts have no glyph for it
-                "fontfamily": [family, FALLBACK_FONT],
-                "fontsize": float(fields["font_sizes"][index]),
-                "color": _colors(fields["colors"][index]),
-                "rotation": float(np.degrees(fields["angles"][index], dtype=np.float64)),
-                "horizontalalignment": "left",
-                "verticalalignment": "bottom",
-                "multialignment": ("left", "center", "right")[int(np.rint(anchor[0])) + 1],
-                "usetex": False,
-                **PLAIN_FONT,
-                "clip_on": True,
-                "position": (0.0, 0.0),
-            }
-        )
-        sheet.adopt(artist)
+        align = ("left", "center", "right")[round(anchor[0]) + 1]
+        string = string.replace("\t", "    ")  # fonts have no glyph for it
+        look = Look(string, family, size, rotation, align, sheet.math_text)
         try:
-            box = artist.get_window_extent(sheet.renderer)
-            corner = drawing.pixels[index] - box.size * (anchor + 1) / 2
-            if not _meets(corner, box.size, drawing.viewport):  # FreeType fails far off the canvas
-                continue
-            artist.set_position(corner)
-            sheet.put(artist, drawing)
+            box = sheet.writer.size(look)
+            corner = tuple(at - side * (part + 1) / 2 for at, side, part in zip(place, box, anchor))
+            if _meets(corner, box, clip):  # FreeType fails far off the canvas
+                sheet.writer.write(look, corner, color, clip)
         except (ValueError, RuntimeError) as exc:  # a formula that cannot be read, glyphs that FreeType cannot draw
             raise InvalidScene(f"{drawing.where}.texts[{index}]", "not a text that Matplotlib can draw") from exc
-    return artists
+    return []
 
 
-def _meets(corner: Any, size: Any, viewport: Viewport) -> bool:
-    """Whether a box in px, with a margin for what glyphs reach beyond it, has a part inside a viewport."""
-    low = np.array([viewport.get_x(), viewport.get_y()])
-    high = low + np.array([viewport.get_width(), viewport.get_height()])
-    margin = 0.5 * size.max()
-    return bool((corner - margin <= high).all() and (corner + size + margin >= low).all())
-
-
-FALLBACK_FONT = "DejaVu Sans"
-PLAIN_FONT: dict[str, Any] = {
-    "fontweight": "normal",
-    "fontstyle": "normal",
-    "fontvariant": "normal",
-    "fontstretch": "normal",
-}
-if hasattr(Text, "set_antialiased"):  # Matplotlib 3.8
-    PLAIN_FONT["antialiased"] = True
-
-
-@lru_cache(maxsize=256)
-def known_family(name: str) -> str:
-    """`name` where Matplotlib has a font of that family, or it is a generic family; else DejaVu Sans, said once in the log."""
-    families = [entry.name.lower() for entry in font_manager.fontManager.ttflist]
-    if name.lower() in {*families, "serif", "sans-serif", "monospace"}:
-        return name
-    logger.warning("no font family %r here, drawing in %s", name[:80], FALLBACK_FONT)
-    return FALLBACK_FONT
+def _meets(corner: tuple[float, ...], size: tuple[float, ...], clip: Bbox) -> bool:
+    """Whether a box in px, with a margin for what glyphs reach beyond it, has a part inside another."""
+    margin = 0.5 * max(size)
+    return all(
+        at - margin <= high and at + side + margin >= low
+        for at, side, low, high in zip(corner, size, *clip.get_points().tolist())
+    )
 
 
 class SceneImage(BboxImage):
-    """An image in a box given in px."""
+    """A texture in a box given in px.
+
+    Attributes:
+        box: that box.
+        made: what `make_image` gives, where it is known or as soon as it is.
+    """
 
     box = Bbox.unit()
+    made: Any = None
+
+    def set_data(self, A: Any) -> None:
+        """Take texels as they are: Matplotlib would mask what is not finite, and reckon with the mask from there on."""
+        self._A = A
 
     def get_window_extent(self, renderer: Optional[Any] = None) -> Bbox:
         """The box."""
         return self.box
 
+    def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
+        """Resample the texels, unless that was done."""
+        if self.made is None:
+            self.made = super().make_image(renderer, magnification, unsampled)
+        return self.made
+
 
 def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """The texture in its rectangle, resampled by Matplotlib."""
-    artist: Any = kept[0] if kept else SceneImage(Bbox.unit(), origin="upper", resample=False)
+    """The texture in its rectangle, resampled by Matplotlib; kept for a frame in which both are the same."""
     fields = drawing.fields
     left, right, bottom, top = fields["image_extent"]
-    artist.box = Bbox(image_corners(drawing))
-    artist.set_data(fields["texture"])
+    if not drawing.visible[0] or left == right or bottom == top:
+        return []
+    texels, corners = fields["texture"], image_corners(drawing)
+    artist: Any = SceneImage(Bbox.unit(), origin="upper", resample=False)
+    artist.box = Bbox(corners)
+    artist.set_data(texels)
     artist.set_interpolation(INTERPOLATIONS[fields["image_interpolation"]])
-    if drawing.visible[0] and left != right and bottom != top:
-        sheet.put(artist, drawing, last_px=1)
-    return [artist]
+    key, way = (sheet.size, drawing.key), (corners.tolist(), fields["image_interpolation"])
+    known = bitmaps.get(key)
+    if known is not None and known[0] == way and np.array_equal(known[1], texels):
+        artist.made = known[2]
+    sheet.put(artist, drawing, last_px=1)
+    if known is None or artist.made is not known[2]:
+        size = texels.nbytes + (artist.made[0].nbytes if artist.made[0] is not None else 0)
+        bitmaps.put(key, (way, texels.copy(), artist.made), size)
+    return []
 
 
 DRAW: dict[str, Callable[[Drawing, list[Any], Sheet], list[Any]]] = {
