@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 from matplotlib.image import BboxImage
+from matplotlib.text import Text
 
 from gsp_network import Buffer, Camera, Canvas, Texts, Texture, Viewport
 from gsp_network.backends import lines, matplotlib_backend, texts
@@ -212,6 +213,16 @@ class TestNotAgain(unittest.TestCase):
         expected = fresh([visual], *self.around)
         with mock.patch.object(texts.LiteralText, "draw", side_effect=AssertionError):
             np.testing.assert_array_equal(self.draw(visual), expected)
+
+    def test_moved_texts(self) -> None:
+        """A string that moves is laid out once, also with others between."""
+        visuals = [text("one\ntwo", angle=0.3, anchor=(0.5, 1)), text("three")]
+        self.draw(*visuals)
+        for visual in visuals:
+            visual.set_positions([[0.1, 0.07, 0]])
+        expected = fresh(visuals, *self.around)
+        with mock.patch.object(Text, "_get_layout", side_effect=AssertionError):
+            np.testing.assert_array_equal(self.draw(*visuals), expected)
 
     def test_overlapping_glyphs(self) -> None:
         """Glyphs that cover each other's pixels, translucent, look as Matplotlib has them."""

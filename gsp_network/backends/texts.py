@@ -11,7 +11,7 @@ import logging
 import re
 import warnings
 from functools import lru_cache
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import font_manager
@@ -44,7 +44,25 @@ if hasattr(Text, "set_antialiased"):  # Matplotlib 3.8
     PLAIN["antialiased"] = True
 
 
-class LiteralText(Text):
+class LaidText(Text):
+    """A string that is laid out once, not again each time that Matplotlib asks where its lines lie.
+
+    Attributes:
+        look: what it was set to.
+        layout: where its lines lie in that look; None as long as nobody has asked.
+    """
+
+    look: Any = None
+    layout: Any = None
+
+    def _get_layout(self, renderer: Any) -> Any:
+        if self.layout is None:
+            plain: Any = super()
+            self.layout = plain._get_layout(renderer)
+        return self.layout
+
+
+class LiteralText(LaidText):
     """A string that is drawn as it is: no formula in it, no TeX."""
 
     def _preprocess_math(self, s: str) -> tuple[str, bool]:
@@ -79,7 +97,7 @@ class Writer:
     """
 
     def __init__(self, renderer: Any, kept: Kept) -> None:
-        self.artists = LiteralText(), Text()
+        self.artists = LiteralText(), LaidText()
         self._renderer = renderer
         self._kept = kept
         self._canvas = (renderer.width, renderer.height, renderer.dpi)
@@ -90,12 +108,16 @@ class Writer:
         Raises:
             ValueError, RuntimeError: it cannot be drawn.
         """
-        key = self._canvas, look
-        size: Optional[tuple[float, float]] = self._kept.get(key)
-        if size is None:
-            box = self._artist(look).get_window_extent(self._renderer)
-            size = box.width, box.height
-            self._kept.put(key, size, 4 * len(look.string))
+        known = self._kept.get((self._canvas, look))
+        if known is None:
+            artist = self._artist(look)
+            artist.set_position((0.0, 0.0))
+            box = artist.get_window_extent(self._renderer)
+            known = (box.width, box.height), artist.layout
+            self._kept.put(
+                (self._canvas, look), known, LINE_BYTES * (1 + look.string.count("\n")) + 8 * len(look.string)
+            )
+        size: tuple[float, float] = known[0]
         return size
 
     def write(self, look: Look, corner: tuple[float, float], color: tuple[float, ...], clip: Bbox) -> None:
@@ -134,24 +156,18 @@ class Writer:
 
     def _artist(self, look: Look) -> Any:
         artist = self.artists[look.math]
-        artist.update(
-            {
-                **PLAIN,
-                "text": look.string,
-                "fontfamily": [look.family, FALLBACK_FONT],
-                "fontsize": look.size,
-                "rotation": look.rotation,
-                "multialignment": look.align,
-                "position": (0.0, 0.0),
-            }
-        )
+        if artist.look != look:
+            changed = {"text": look.string, "fontfamily": [look.family, FALLBACK_FONT], "fontsize": look.size}
+            artist.update({**PLAIN, **changed, "rotation": look.rotation, "multialignment": look.align})
+            known = self._kept.get((self._canvas, look))
+            artist.look, artist.layout = look, known[1] if known else None
         return artist
 
 
 Stamp = tuple[Any, int, int, float]
 """Coverage, (height, width) uint8; where its lower left corner lies, in px from the canvas's upper left one; degrees."""
 
-STAMP_BYTES = 256  # of a stamp, beside its bitmap
+STAMP_BYTES = LINE_BYTES = 256  # of a stamp beside its bitmap, and of a line's place beside its characters
 SPARSE = 4  # bounding boxes larger than so many times what they hold are not worth a bitmap
 
 
