@@ -10,10 +10,14 @@ ENTRY_BYTES = 1024
 
 
 class Kept:
-    """Values by key; where they take more than `most_bytes` together, those that were asked for last stay."""
+    """Values by key; of those that take more together than there is room for, the ones that were asked for last stay.
+
+    Attributes:
+        most_bytes: the room.
+    """
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._bytes = 0
         self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
@@ -28,8 +32,8 @@ class Kept:
         """Keep a value of `size` bytes in place of the one under that key, unless it is too large by itself."""
         self._bytes -= self._entries.pop(key, (None, 0))[1]
         size += ENTRY_BYTES
-        if size <= self._most_bytes:
+        if size <= self.most_bytes:
             self._entries[key] = value, size
             self._bytes += size
-        while self._bytes > self._most_bytes:
+        while self._bytes > self.most_bytes:
             self._bytes -= self._entries.popitem(last=False)[1][1]

@@ -31,7 +31,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 
 from ..errors import InvalidScene
-from ..scene.objects import Canvas
+from ..scene.objects import Canvas, Viewport
 from ..scene.visuals import CapStyle, ImageInterpolation, JoinStyle, MarkerShape
 from .base import (
     FARTHEST,
@@ -44,9 +44,9 @@ from .base import (
     segment_lines,
 )
 from .dots import draw_dots
-from .rasterize import draw_discs
 from .kept import Kept
 from .lines import draw_lines
+from .rasterize import draw_discs
 from .texts import Look, Writer, known_family
 
 CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND: "round"}
@@ -346,7 +346,8 @@ def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     sheet.put(artist, drawing, last_px=1)
     if known is None or artist.made is not known[2]:
         size = texels.nbytes + (artist.made[0].nbytes if artist.made[0] is not None else 0)
-        bitmaps.put(key, (way, texels.copy(), artist.made), size)
+        if size < bitmaps.most_bytes:
+            bitmaps.put(key, (way, texels.copy(), artist.made), size)
     return []
 
 
