@@ -24,6 +24,7 @@ import signal
 import struct
 import sys
 import threading
+from mmap import mmap
 from typing import Any, BinaryIO, Callable, NamedTuple, Optional, Sequence
 
 from . import __version__
@@ -100,6 +101,8 @@ def pack(value: Any, pieces: list[bytes]) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, mmap):  # bytes that came by shared memory
+        value = value[:]
     if isinstance(value, bytes):
         pieces.append(value)
         return {"bytes": len(value)}

@@ -188,12 +188,12 @@ class _Worker:
         self.served = self.rss = 0
         self.fault = ""
         self._changed = pool.changed
-        self._shared = SharedBytes()
         self.process: Optional[subprocess.Popen[bytes]] = None
         self.reader: Optional[threading.Thread] = None
 
     def start(self, command: Sequence[str], environ: dict[str, str], folder: Optional[str]) -> None:
         """Start the process; OSError or RuntimeError where there is none, or no thread, to be had."""
+        self._shared = SharedBytes()
         shared = self._shared.descriptor
         try:
             process = subprocess.Popen(
