@@ -1,6 +1,6 @@
 """A large body on its way to a worker: through memory that both processes see, in place of the pipe between them.
 
-For 16 MB a pipe takes 5 ms, this 2. Linux alone has memory that is no file anywhere (memfd_create(2)), so that nothing is left
+For 40 MB a pipe takes 30 to 60 ms, this 4. Linux alone has memory that is no file anywhere (memfd_create(2)), so that nothing is left
 whatever becomes of either process; elsewhere, and for less than LEAST_BYTES, there is the pipe.
 """
 
