@@ -97,7 +97,7 @@ def render_timed(
         renderer = only
     if only not in (None, renderer):
         raise OtherRenderer(renderer)
-    scene = replace(decode_document(document, limits, scene_store(store)), renderer_name=renderer)
+    scene = replace(decode_document(document, limits, scene_store(store, len(body))), renderer_name=renderer)
     decoded = time.perf_counter()
     pixels = draw_scene(scene, limits)
     drawn = time.perf_counter()

@@ -9,6 +9,7 @@ own process has no files. What is there is a matter of luck, always: a name that
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import math
@@ -153,7 +154,9 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as exc:
-            self._tell(exc)
+            if exc.errno != errno.ELOOP:  # no link of ours: it goes
+                self._tell(exc)
+                return None
             data = b""
         if hashlib.sha256(data).hexdigest() == name:
             return data
@@ -236,11 +239,16 @@ class Store:
 
 
 class SceneStore:
-    """A store as one scene may use it: what it names counts as what it sends, against the same limit."""
+    """A store as one scene may use it: what it names counts as what it sends, so that it could always be sent whole.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: what is kept.
+        sent: bytes of the scene's body.
+    """
+
+    def __init__(self, store: Store, sent: int = 0) -> None:
         self._store = store
-        self._named = 0
+        self._taken = sent
 
     def find(self, name: str, where: str) -> Optional[bytes]:
         """The bytes of that name, or None.
@@ -250,9 +258,9 @@ class SceneStore:
         """
         data = self._store.get(name)
         if data is not None:
-            self._named += len(data)
-            if self._named > self._store.facts.scene_bytes:
-                found = f"{self._named} bytes in buffers named so far, expected at most {self._store.facts.scene_bytes}"
+            self._taken += (len(data) + 2) // 3 * 4  # in base64
+            if self._taken > self._store.facts.scene_bytes:
+                found = f"{self._taken} bytes with the buffers named so far, expected at most {self._store.facts.scene_bytes}"
                 raise LimitExceeded(where, found, "max_body_bytes")
         return data
 
@@ -276,12 +284,12 @@ Given = Union[None, Store, Sequence[Union[str, int, float, None]]]
 _opened: Optional[Store] = None
 
 
-def scene_store(given: Given) -> Optional[SceneStore]:
-    """What a scene's buffers are kept in; a process that is told of a store opens it once."""
+def scene_store(given: Given, sent: int = 0) -> Optional[SceneStore]:
+    """What the buffers of a scene are kept in, whose body has `sent` bytes; a process that is told of a store opens it once."""
     global _opened
     if given is None or isinstance(given, Store):
-        return None if given is None else SceneStore(given)
+        return None if given is None else SceneStore(given, sent)
     facts = StoreFacts(*given)  # type: ignore[arg-type]
     if _opened is None or _opened.facts != facts:
         _opened = Store(facts)
-    return SceneStore(_opened)
+    return SceneStore(_opened, sent)

@@ -193,8 +193,8 @@ class _Worker:
 
     def start(self, command: Sequence[str], environ: dict[str, str], folder: Optional[str]) -> None:
         """Start the process; OSError or RuntimeError where there is none, or no thread, to be had."""
-        self._shared = SharedBytes()
-        shared = self._shared.descriptor
+        self.shared = SharedBytes()
+        shared = self.shared.descriptor
         try:
             process = subprocess.Popen(
                 command,
@@ -208,7 +208,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the server alone
             )
         except BaseException:
-            self._shared.close()
+            self.shared.close()
             raise
         reader = threading.Thread(target=self._read, name="gsp-network-worker-output", daemon=True)
         with self._changed:
@@ -252,7 +252,7 @@ class _Worker:
                 self._changed.notify_all()
 
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        self._shared.close()
+        self.shared.close()
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):
@@ -264,8 +264,8 @@ class _Worker:
         """Write a call; where the process has ended, its reader tells that."""
         process = cast("subprocess.Popen[bytes]", self.process)
         facts, pieces = call.facts, call.pieces
-        shared = self._shared.descriptor
-        if len(pieces) == 1 and self._shared.put(pieces[0]):
+        shared = self.shared.descriptor
+        if len(pieces) == 1 and self.shared.put(pieces[0]):
             facts, pieces = {**facts, "shared": shared}, []
         try:
             write_frame(cast(BinaryIO, process.stdin), CALL, call.number, facts, pieces)
@@ -640,6 +640,7 @@ class WorkerPool(Executor):
             call.future.set_result(value)
         else:
             call.future.set_exception(error)
+        worker.shared.shrink()
         return True
 
     def _give_up(self, worker: _Worker, call: _Call) -> None:

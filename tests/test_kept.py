@@ -8,6 +8,7 @@ from typing import Any, Optional
 from unittest import mock
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.image import BboxImage
 from matplotlib.text import Text
 
@@ -182,6 +183,17 @@ class TestNothingOld(unittest.TestCase):
             setattr(self, name, start[name])
         self.assert_new("as at first")
         np.testing.assert_array_equal(self.before, first)
+
+    def test_program_around(self) -> None:
+        """What a program's rcParams change in texts is drawn as they are, whatever was kept under others."""
+        scene = [text("$x^2$ and more", 20.0)], Canvas(120, 50, 96.0), Viewport(0, 0, 120, 50), np.eye(4), True
+        pictures, backend = {}, MatplotlibBackend()
+        for changed in ({"mathtext.fontset": "cm"}, {}, {"mathtext.fontset": "stix"}, {}, {"mathtext.fontset": "cm"}):
+            with rc_context(changed):
+                drawn = picture(backend, *scene)
+                np.testing.assert_array_equal(drawn, fresh(*scene))
+            pictures[str(changed)] = drawn.tobytes()
+        self.assertEqual(len(set(pictures.values())), 3)
 
     def test_little_room(self) -> None:
         """Where nearly nothing can be kept the pictures are the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import contextlib
 import json
@@ -53,6 +54,11 @@ def places(seed: int = 0) -> np.ndarray:
 
 def dots(positions: Any) -> Pixels:
     return Pixels(positions, np.array([[*RED, 255]], np.uint8), N)
+
+
+def from_bytes(data: bytes) -> Buffer:
+    """A buffer that lies on bytes, as decoded ones do."""
+    return Buffer.from_base64(base64.b64encode(data).decode(), BufferType.rgba8, len(data) // 4, "here")
 
 
 class Wire:
@@ -151,6 +157,45 @@ class TestFrames(ClientCase):
         array[:] = kept
         self.assertEqual(self.render(renderer, visual), first)
         self.assertEqual(self.wire.taken(), ["known"])
+
+    def test_one_byte(self) -> None:
+        """One byte that no sample looks at tells two contents apart, in an array that changed and in another buffer of bytes."""
+        colors = np.full((16 * N, 4), 255, np.uint8)
+        step = colors.size // known_buffers.SAMPLES | 1
+        unseen = colors.size - 2
+        self.assertNotEqual(unseen % step, 0)
+        line = np.column_stack([np.linspace(-0.9, 0.9, len(colors)), np.zeros((len(colors), 2))])
+        colors[:, 0] = 0
+        for kind in ("array", "bytes"):
+            renderer = self.connect(self.serve())
+
+            def visual() -> Pixels:
+                data = colors if kind == "array" else colors.tobytes()  # noqa: B023 - called in this turn alone
+                buffer = Buffer.from_numpy(data, BufferType.rgba8) if kind == "array" else from_bytes(data)  # noqa: B023
+                return Pixels(line, buffer, 1)
+
+            shown = visual()
+            first = [self.render(renderer, shown) for _ in range(3)][-1]
+            colors.reshape(-1)[unseen] = 0
+            with self.subTest(kind):
+                self.assertNotEqual(self.render(renderer, shown if kind == "array" else visual()), first)
+            colors.reshape(-1)[unseen] = 255
+
+    def test_changed_while_named(self) -> None:
+        """An array that changes after its hash was taken is sent as it was then: name and bytes belong together."""
+        renderer = self.connect(self.serve())
+        array = places()
+        scene = self.scene(dots(Buffer.from_numpy(array, BufferType.vec3)))
+        renderer.render(*scene)
+
+        def name_and_change(data: Any) -> str:
+            name = name_of(data)
+            array[:, 0] += 0.25
+            return name
+
+        with mock.patch.object(known_buffers, "name_of", name_and_change):
+            renderer.render(*scene)
+        self.assertEqual(self.wire.taken(), ["whole", "keep"])
 
     def test_changing(self) -> None:
         """What changes from frame to frame is neither hashed nor copied."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
+import tempfile
 import threading
 import unittest
 from unittest import mock
@@ -17,6 +20,7 @@ from gsp_network.shared_bytes import LEAST_BYTES, SharedBytes, take
 from gsp_network.workers import WorkerPool, render
 
 from .scenes import BLUE, GREEN, RED, body_of, pixels
+from .support import ROOT
 
 needs_memory = unittest.skipUnless(hasattr(os, "memfd_create"), "memory without a file is Linux's")
 
@@ -62,6 +66,29 @@ class TestSharedBytes(unittest.TestCase):
             self.assertFalse(shared.put(bytes(LEAST_BYTES)))
         with mock.patch.object(os, "memfd_create", side_effect=OSError(38, "Function not implemented"), create=True):
             self.assertIsNone(SharedBytes().descriptor)
+
+    @needs_memory
+    def test_shrink(self) -> None:
+        """What a very large body took is given back; a smaller one's stays for the next."""
+        shared = SharedBytes()
+        self.addCleanup(shared.close)
+        with mock.patch.object(shared_bytes, "MOST_KEPT", 2 * LEAST_BYTES):
+            for size, kept in ((2 * LEAST_BYTES, 2 * LEAST_BYTES), (3 * LEAST_BYTES, 0)):
+                self.assertTrue(shared.put(bytes(size)))
+                shared.shrink()
+                self.assertEqual(os.fstat(shared.descriptor or 0).st_size, kept)
+
+    @needs_memory
+    def test_without_standard_descriptors(self) -> None:
+        """In a process without standard input, output and error, it takes none of their places, which a worker's pipes take."""
+        code = "import sys; from gsp_network.shared_bytes import SharedBytes; both = SharedBytes(), SharedBytes()\n"
+        code += "with open(sys.argv[1], 'w') as file: print(*(one.descriptor for one in both), file=file)"
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "descriptors")
+            command = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", code, path]
+            self.assertEqual(subprocess.run(command, timeout=60, cwd=ROOT).returncode, 0)
+            with open(path) as file:
+                self.assertGreater(min(map(int, file.read().split())), 2)
 
     @needs_memory
     def test_by_a_worker(self) -> None:

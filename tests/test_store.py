@@ -157,6 +157,14 @@ class TestStore(StoreCase):
                 self.assertFalse(os.path.lexists(path))
                 self.assertEqual(self.found(kept, A), [True])  # in its memory it is what it was
 
+    def test_cannot_be_opened(self) -> None:
+        """A file that cannot be opened for now is not found, and stays for when it can."""
+        self.put(self.store(), A)
+        with mock.patch.object(os, "open", side_effect=OSError(24, "Too many open files")):
+            with self.assertLogs("gsp_network", logging.WARNING):
+                self.assertEqual(self.found(self.store(), A), [False])
+        self.assertEqual(self.found(self.store(), A), [True])
+
     def test_no_room(self) -> None:
         """Where the disk is full, read-only or gone a worker keeps what it has, is told once, and leaves no part behind."""
         with mock.patch("shutil.disk_usage", return_value=mock.Mock(total=100 * KB, free=10 * KB)):
@@ -210,12 +218,12 @@ class TestStore(StoreCase):
 
     def test_scene(self) -> None:
         """What a scene names counts each time, and more than it could send is refused with the setting's name."""
-        kept = Store(StoreFacts(None, 2**20, 60.0, 2 * KB, 0))
+        kept = Store(StoreFacts(None, 2**20, 60.0, 4 * KB, 0))
         self.put(kept, A)
-        scene = SceneStore(kept)
+        scene = SceneStore(kept, 1000)
         for _ in range(2):
             self.assertEqual(scene.find(name_of(A), "here"), A)
-        with self.assertRaisesRegex(LimitExceeded, r"^there: 3072 bytes .* at most 2048 \(setting max_body_bytes\)$"):
+        with self.assertRaisesRegex(LimitExceeded, r"^there: 5104 bytes .* at most 4096 \(setting max_body_bytes\)$"):
             scene.find(name_of(A), "there")
 
     def test_given(self) -> None:

@@ -47,7 +47,7 @@ from .dots import draw_dots
 from .kept import Kept
 from .lines import draw_lines
 from .rasterize import draw_discs
-from .texts import Look, Writer, known_family
+from .texts import Look, Writer, known_family, program_settings
 
 CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND: "round"}
 JOINS = {JoinStyle.MITER: "miter", JoinStyle.BEVEL: "bevel", JoinStyle.ROUND: "round"}
@@ -276,13 +276,14 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     rotations = np.degrees(fields["angles"], dtype=np.float64).tolist()
     colors = [tuple(color) for color in _colors(fields["colors"]).tolist()]
     columns = fields["font_sizes"].tolist(), rotations, fields["anchors"].tolist(), colors, drawing.pixels.tolist()
+    program = program_settings()
     for index, (string, size, rotation, anchor, color, place) in enumerate(zip(fields["strings"], *columns)):
         # Below half a pixel FreeType has no glyph to give, and nothing would be seen.
         if not drawing.visible[index] or not string or size * drawing.dpi / 72 < 0.5:
             continue
         align = ("left", "center", "right")[round(anchor[0]) + 1]
         string = string.replace("\t", "    ")  # fonts have no glyph for it
-        look = Look(string, family, size, rotation, align, sheet.math_text)
+        look = Look(string, family, size, rotation, align, sheet.math_text, program)
         try:
             box = sheet.writer.size(look)
             corner = tuple(at - side * (part + 1) / 2 for at, side, part in zip(place, box, anchor))

@@ -13,6 +13,7 @@ import warnings
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import matplotlib
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.text import Text
@@ -40,6 +41,8 @@ PLAIN: dict[str, Any] = {
     "clip_on": True,
 }
 """What all texts have in common."""
+SETTINGS = [name for name in matplotlib.rcParams if name.startswith(("font.", "mathtext.", "text."))]
+"""The rcParams of which some show in texts all the same."""
 if hasattr(Text, "set_antialiased"):  # Matplotlib 3.8
     PLAIN["antialiased"] = True
 
@@ -79,6 +82,7 @@ class Look(NamedTuple):
         rotation: degrees, counter-clockwise.
         align: how lines lie to each other: left, center or right.
         math: draw formulas.
+        program: what `program_settings` gave, as of now.
     """
 
     string: str
@@ -87,6 +91,12 @@ class Look(NamedTuple):
     rotation: float
     align: str
     math: bool
+    program: tuple[str, ...] = ()
+
+
+def program_settings() -> tuple[str, ...]:
+    """The rcParams of the program around that texts are drawn by, in words."""
+    return tuple(str(matplotlib.rcParams[name]) for name in SETTINGS)
 
 
 class Writer:
@@ -158,7 +168,10 @@ class Writer:
         artist = self.artists[look.math]
         if artist.look != look:
             changed = {"text": look.string, "fontfamily": [look.family, FALLBACK_FONT], "fontsize": look.size}
-            artist.update({**PLAIN, **changed, "rotation": look.rotation, "multialignment": look.align})
+            fonts = {
+                "math_fontfamily": matplotlib.rcParams["mathtext.fontset"]
+            }  # else it is as when the artist was made
+            artist.update({**PLAIN, **changed, **fonts, "rotation": look.rotation, "multialignment": look.align})
             known = self._kept.get((self._canvas, look))
             artist.look, artist.layout = look, known[1] if known else None
         return artist
