@@ -190,8 +190,9 @@ class TestEmbedded(WithTool):
         self.assertTrue(ports.listeners(second.port))
         with holder("plain", "127.0.0.2", second.port) as (foreign, port, _):
             status, text = kill("--all", "--force")
-            self.assertEqual([one.pid for one in ports.listeners(port)], [foreign.pid])
             self.assertEqual((status, f"left alone; --port {port} --force ends it" in text), (1, True), text)
+            self.assertIsNone(foreign.poll(), text)
+            self.assertEqual([one.pid for one in ports.listeners(port)], [foreign.pid], text)
         self.assertTrue(wait_until(lambda: not own_threads()))
         self.assertEqual(kill("--all"), (0, "No server of this user runs.\n"))
 
