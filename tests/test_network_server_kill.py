@@ -196,6 +196,21 @@ class TestEmbedded(WithTool):
         self.assertTrue(wait_until(lambda: not own_threads()))
         self.assertEqual(kill("--all"), (0, "No server of this user runs.\n"))
 
+    def test_stranger_beside_ours(self) -> None:
+        """A stranger on another address of a server's port is left alone by --all --force, whichever is looked at first."""
+        for backwards in (False, True):
+
+            def ordered(items: Any, key: Any = None) -> list[Any]:
+                return sorted(items, key=key, reverse=backwards)  # noqa: B023 - called in this turn alone
+
+            server = self.serve()
+            with holder("plain", "127.0.0.2", server.port) as (foreign, port, _), self.subTest(backwards=backwards):
+                with mock.patch.object(network_server_kill, "sorted", ordered, create=True):
+                    status, text = kill("--all", "--force")
+                self.assertEqual((status, "left alone" in text, "listens on port" in text), (1, True, True), text)
+                self.assertIsNone(foreign.poll(), text)
+                self.assertEqual([one.pid for one in ports.listeners(port)], [foreign.pid], text)
+
     def test_with_tls_and_on_ipv6(self) -> None:
         """A server with a certificate for other names is asked too, and so is one on ::1 or on all addresses."""
         certificate, key = map(str, make_certificate(self.folder))

@@ -216,7 +216,7 @@ def _end(holder: list[Listener], how: How, others: bool) -> None:
     if not _holds(one):  # it was forked off one whose socket has been closed meanwhile, for both
         return
     proven = [file for file in map(run_files.server_of, holder) if file is not None]
-    files = proven or _answering(one.port, how.seconds)
+    files = proven or _answering(one.port, how.seconds, one.address)
     alone = bool(proven) and all(file.alone for file in proven)
     if not files and (one.pid is None or not (how.force and others)):
         print(f"Port {one.port} is held by {one}{_why_left_alone(one, others)}.")
@@ -383,9 +383,18 @@ def _stop_unseen(port: int, how: How) -> None:
             print(f"Asked the server of ours on port {port}, process {file.pid}, to stop.")
 
 
-def _answering(port: int, seconds: float) -> list[RunFile]:
-    """The run files of servers that answer on a port as those that they are, whatever is known of their processes."""
-    return [file for file in _running() if file.port == port and _is_instance(file, seconds)]
+def _answering(port: int, seconds: float, address: Optional[str] = None) -> list[RunFile]:
+    """The run files of servers that answer on a port as those that they are, though no process there is proven to be theirs.
+
+    Args:
+        port: where they listen.
+        seconds: for each to answer.
+        address: the one that they are bound to; None for any.
+    """
+    known = _running()
+    proven = [run_files.server_of(one, known) for one in ports.listeners(port)]  # whose process another one is not
+    wanted = [file for file in known if file.port == port and address in (None, file.address) and file not in proven]
+    return [file for file in wanted if _is_instance(file, seconds)]
 
 
 def _is_instance(file: RunFile, seconds: float) -> bool:
