@@ -135,7 +135,7 @@ class TestNames(unittest.TestCase):
             twice = named(twice, True, path=("visuals", number, *POSITIONS[2:]))
         with self.assertRaisesRegex(
             InvalidScene,
-            r"^visuals\[1\].*bytes with the buffers named so far, expected at most 4500 .setting max_body_bytes.",
+            r"^visuals\[1\].*bytes with .* at most 4500 .setting max_body_bytes.",
         ):
             picture(twice, store)
 
