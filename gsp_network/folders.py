@@ -14,19 +14,24 @@ logger = logging.getLogger(__name__)
 SHARED_MEMORY = "/dev/shm"  # of Linux: a file system in memory, on which all may write
 
 
-def private_folder() -> Optional[str]:
+def private_folder(quiet: bool = False) -> Optional[str]:
     """Path of ``gsp_network-USER`` in the temporary directory, 0700 and this user's own; made where there is none.
 
+    Args:
+        quiet: say nothing where there is no temporary directory: who needs one for Matplotlib says so.
     Returns:
         None where nothing can be written, or where somebody else's file or folder is in the way: what would have gone there
         is then done without.
     """
+    base = None
     try:
-        return _private(tempfile.gettempdir())
+        base = tempfile.gettempdir()
+        return _private(base)
     except OSError as exc:  # gettempdir(), too, where no directory can be written
-        logger.warning(
-            "no folder for Matplotlib's files, which it needs: %s; name one that can be written in TMPDIR", exc
-        )
+        if base is not None or not quiet:
+            logger.warning(
+                "no folder for Matplotlib's files, which it needs: %s; name one that can be written in TMPDIR", exc
+            )
     return None
 
 
@@ -43,11 +48,7 @@ def memory_folder() -> Optional[str]:
                 return path
         except OSError as exc:  # full, or read-only after all
             logger.info("%s: %s", SHARED_MEMORY, exc)
-    try:
-        tempfile.gettempdir()
-    except OSError:  # `private_folder` would say that Matplotlib lacks it, which the workers do
-        return None
-    return private_folder()
+    return private_folder(quiet=True)
 
 
 def _private(base: str) -> Optional[str]:

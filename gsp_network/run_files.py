@@ -69,7 +69,7 @@ class RunFile:
 
     def renew(self) -> None:
         """Write it anew: what lies in a temporary directory for days without a change may be cleaned up there."""
-        if self.pid == os.getpid() and _folder() is not None:
+        if self.pid == os.getpid() and private_folder(quiet=True) is not None:
             _write(self)
 
     def remove(self) -> None:
@@ -108,7 +108,7 @@ def write(instance: str, address: str, port: int, tls: bool, alone: bool) -> Opt
     pid, secret = os.getpid(), secrets.token_urlsafe(32)
     address = address.split("%")[0]  # fe80::1%eth0
     start = ports.start_of(pid)
-    folder = _folder()
+    folder = private_folder(quiet=True)
     if folder is None:
         return None
     path = os.path.join(folder, f"server-{instance}.json")
@@ -121,7 +121,7 @@ def write(instance: str, address: str, port: int, tls: bool, alone: bool) -> Opt
 
 def servers() -> list[RunFile]:
     """The run files of this user's servers, in order of port; also those that are left behind."""
-    folder = _folder()
+    folder = private_folder(quiet=True)
     try:
         names = [] if folder is None else sorted(os.listdir(folder))
     except OSError:
@@ -175,14 +175,6 @@ def machine() -> str:
         space = ""
     host = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     return f"{host} {space}".strip()
-
-
-def _folder() -> Optional[str]:
-    try:
-        tempfile.gettempdir()
-    except OSError:  # nothing can be written: `private_folder` would say that Matplotlib lacks it, which the workers do
-        return None
-    return private_folder()
 
 
 def _write(facts: RunFile) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from gsp_network import RenderServer, command_line, framing, ports, run_files
+from gsp_network import RenderServer, command_line, folders, framing, ports, run_files
 from gsp_network import server as server_module
 from gsp_network.commands import calling
 from gsp_network.errors import AccessDenied, ServerStartError
@@ -115,7 +115,8 @@ class TestRunFile(WithFolder):
         with mock.patch.object(run_files, "private_folder", return_value=gone), self.assertLogs("gsp_network") as logs:
             self.assertIsNone(self.serve().run_file)
         self.assertEqual(len(logs.output), 1)
-        with mock.patch.object(tempfile, "gettempdir", side_effect=FileNotFoundError):
+        real = mock.patch.object(run_files, "private_folder", folders.private_folder)
+        with real, mock.patch.object(tempfile, "gettempdir", side_effect=FileNotFoundError):
             self.assertIsNone(self.serve().run_file)
             self.assertEqual(run_files.servers(), [])
 

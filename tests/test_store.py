@@ -23,6 +23,7 @@ from gsp_network.settings import Settings
 from gsp_network.store import SceneStore, Store, StoreFacts, scene_store
 from gsp_network.store_folder import OWNER, ServerStore, clear_stale
 
+from .processes import wait_until
 from .support import ROOT
 
 KB = 1024
@@ -113,12 +114,15 @@ class TestStore(StoreCase):
 
     def test_age(self) -> None:
         """What nobody has used for longer than the setting goes at the next sweep, from memory and from disk."""
-        kept, idle = self.store(seconds=0.05), self.store(seconds=0.05, files=False)
+        kept, idle = self.store(seconds=60.0), self.store(seconds=60.0, files=False)
         for one in (kept, idle):
             self.put(one, A)
-        time.sleep(0.1)
+        self.age(A, 61.0)
         for one in (kept, idle):
             one.sweep()
+            self.assertTrue(one is kept or one.has(name_of(A)))
+            with mock.patch.object(time, "monotonic", return_value=time.monotonic() + 61.0):
+                one.sweep()
             self.assertFalse(one.has(name_of(A)))
             self.assertEqual(self.found(one, A), [False])
         self.assertEqual(self.files(), [])
@@ -262,9 +266,7 @@ class TestServerStore(StoreCase):
             self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
         (folder / OWNER).unlink()
         folder.rmdir()
-        time.sleep(0.02)
-        one.turn()
-        self.assertTrue((folder / OWNER).exists())
+        self.assertTrue(wait_until(lambda: (one.turn(), (folder / OWNER).exists())[1]))
         self.put(Store(self.facts(one)), A)
         one.close()
         one.close()
