@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional
 
 from . import __version__, run_files
 from .admission import Access, Room
+from .calls import late, request_id
 from .errors import AccessDenied, GspNetworkError, OtherRenderer, ServerBusy, ServerStartError, WorkerCrashed
 from .framing import Exchange, Request, Response, problem
 from .head import Head
@@ -57,7 +58,7 @@ from .settings import (
 )
 from .store import Given
 from .store_folder import ServerStore
-from .workers import WorkerPool, late, render, request_id
+from .workers import WorkerPool, render
 
 if TYPE_CHECKING:
     import ssl

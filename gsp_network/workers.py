@@ -7,42 +7,20 @@ writable /dev/shm, and its pools do not survive the death of a worker.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import io
 import itertools
-import json
 import logging
-import os
-import subprocess
-import sys
 import threading
 import time
 import weakref
 from collections import Counter, deque
 from concurrent.futures import Executor, Future
-from contextvars import ContextVar
-from typing import Any, BinaryIO, Callable, Optional, Sequence, cast
+from typing import Any, Callable, Optional, Sequence
 
-from .children import how_it_ended, interpreter
-from .errors import RenderTimeout, ServerBusy, ServerStartError, WorkerCrashed
-from .folders import private_folder
+from .calls import Call, answer_in, late
+from .errors import ServerBusy, ServerStartError, WorkerCrashed
 from .settings import Limits, Settings
-from .shared_bytes import SharedBytes
-from .worker_process import (
-    BEGUN,
-    CALL,
-    HELLO,
-    RESULT,
-    Frame,
-    Garbage,
-    Setup,
-    pack,
-    read_frame,
-    unpack,
-    unpack_error,
-    write_frame,
-)
+from .worker import Worker, worker_command
+from .worker_process import Garbage
 
 logger = logging.getLogger(__name__)
 
@@ -68,231 +46,7 @@ FAILED_STARTS = 3  # in a row: then calls are refused at once
 FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0  # seconds between starts that fail; doubling, and the last from FAILED_STARTS on
 START_SECONDS = 60.0  # for a worker to say hello: it imports Matplotlib, whose font cache may have to be made first
 END_SECONDS = 2.0  # for a worker to end by itself, and for one that was killed to be gone
-STATUS_SECONDS = 0.5  # for a process whose output has ended to end by itself
 NO_WORKER = "worker processes do not start here; the server's log says why"
-
-# Runs before anything of ours can be imported, and nothing from the current directory. The path is the parent's, behind its own
-# where it is another interpreter; the host program's __main__ is never run again, nor are the packages that this one is inside
-# of: it is loaded from its own file, under the name that it has in the parent.
-BOOTSTRAP = """\
-import sys
-sys.path[:] = [place for place in sys.path if place]
-import importlib.machinery, importlib.util, json
-told = json.loads(sys.argv[1])
-sys.path[:] = (sys.path if told["other"] else []) + told["path"]
-if told["file"]:
-    loader = importlib.machinery.SourceFileLoader(told["package"], told["file"])
-    spec = importlib.util.spec_from_file_location(told["package"], told["file"], loader=loader)
-    package = sys.modules[told["package"]] = importlib.util.module_from_spec(spec)
-    loader.exec_module(package)
-importlib.import_module(told["package"] + ".worker_process").main(told["setup"])
-"""
-
-request_id: ContextVar[str] = ContextVar("request_id", default="-")
-"""Id of the request for which calls are submitted, for the log."""
-
-
-def worker_command(
-    settings: Settings, warm_up: str = "", python: Optional[str] = None, maps_more: bool = False
-) -> list[str]:
-    """The command line of a worker process; see `WorkerPool`.
-
-    Raises:
-        ServerStartError: there is no interpreter to run it with.
-    """
-    named = python or settings.python
-    command = interpreter(named)
-    setup = Setup(
-        warm_up,
-        settings.imports,
-        settings.render_timeout,
-        settings.worker_memory_bytes,
-        settings.log_level,
-        settings.log_format,
-        maps_more,
-    )
-    path = list(dict.fromkeys(os.path.abspath(place) for place in sys.path))
-    file = os.path.abspath(sys.modules[__package__].__file__ or "")
-    if not os.path.isfile(file):  # in an archive: Python finds it again by the path
-        file = ""
-    told = {
-        "other": bool(named),
-        "path": path,
-        "package": __package__,
-        "file": file,
-        "setup": dataclasses.asdict(setup),
-    }
-    return [*command, "-c", BOOTSTRAP, json.dumps(told)]
-
-
-def worker_environment(folder: Optional[str]) -> dict[str, str]:
-    """A worker's environment: one thread a library, caches in the private folder, none of Matplotlib's settings, no secrets."""
-    environ = {name: text for name, text in os.environ.items() if name not in ("GSP_NETWORK_TOKEN", "MATPLOTLIBRC")}
-    environ["MPLBACKEND"] = "Agg"
-    if folder is None:
-        environ["MESA_SHADER_CACHE_DISABLE"], environ["__GL_SHADER_DISK_CACHE"] = "true", "0"
-    else:
-        environ["MPLCONFIGDIR"] = os.path.join(folder, "matplotlib")
-        environ["MESA_SHADER_CACHE_DIR"] = environ["__GL_SHADER_DISK_CACHE_PATH"] = folder  # Vulkan drivers' files
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        environ.setdefault(name, "1")
-    return environ
-
-
-def _has_standard_error() -> bool:
-    try:
-        os.fstat(2)
-    except OSError:
-        return False
-    return True
-
-
-def late(seconds: float) -> RenderTimeout:
-    """The error of a picture that was not there in time."""
-    return RenderTimeout(f"no picture within {seconds} s (setting render_timeout)")
-
-
-class _Call:
-    """One call: what is to be run, and the future that its caller holds."""
-
-    def __init__(self, number: int, facts: dict[str, Any], pieces: list[bytes]) -> None:
-        self.number, self.facts, self.pieces = number, facts, pieces
-        self.future: Future[Any] = Future()
-        self.tries = self.missed = 0
-        self.deadline = 0.0
-
-    def begin(self, seconds: float) -> bool:
-        """Called when its turn has come; False where its caller has given it up."""
-        if not self.deadline:
-            if not self.future.set_running_or_notify_cancel():
-                return False
-            self.deadline = time.monotonic() + seconds
-        elif time.monotonic() > self.deadline:  # it was put back, and waited too long for another worker
-            self.future.set_exception(late(seconds))
-            return False
-        self.tries += 1
-        return True
-
-
-class _Worker:
-    """One worker process, and the thread that reads what it says. What changes here is told by the pool's condition."""
-
-    def __init__(self, pool: WorkerPool, replaces: Optional[_Worker]) -> None:
-        self.replaces = replaces  # the worker that serves until this one is ready
-        self.successor: Optional[_Worker] = None
-        self.ready = self.begun = self.dead = self.expired = False
-        self.retired = False  # takes no more calls: another has taken over
-        self.spent = False  # says so itself
-        self.call: Optional[_Call] = None
-        self.reply: Optional[Frame] = None
-        self.served = self.rss = 0
-        self.fault = ""
-        self._changed = pool.changed
-        self.process: Optional[subprocess.Popen[bytes]] = None
-        self.reader: Optional[threading.Thread] = None
-
-    def start(self, command: Sequence[str], environ: dict[str, str], folder: Optional[str]) -> None:
-        """Start the process; OSError or RuntimeError where there is none, or no thread, to be had."""
-        self.shared = SharedBytes()
-        shared = self.shared.descriptor
-        try:
-            process = subprocess.Popen(
-                command,
-                pass_fds=() if shared is None else (shared,),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                # The server's own: a pipe that nobody empties would stop the worker.
-                stderr=None if _has_standard_error() else subprocess.DEVNULL,
-                cwd=folder,
-                env=environ,
-                start_new_session=True,  # Ctrl-C is for the server alone
-            )
-        except BaseException:
-            self.shared.close()
-            raise
-        reader = threading.Thread(target=self._read, name="gsp-network-worker-output", daemon=True)
-        with self._changed:
-            self.process = process
-        try:
-            reader.start()
-        except RuntimeError:
-            self._reap(process)
-            raise
-        self.reader = reader
-
-    def _read(self) -> None:
-        process = cast("subprocess.Popen[bytes]", self.process)
-        try:
-            while True:
-                frame = read_frame(cast(BinaryIO, process.stdout))
-                if frame is None:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(STATUS_SECONDS)  # else the log would say that we killed it
-                    return
-                with self._changed:
-                    if frame.kind == HELLO and not self.ready:
-                        self.ready, self.rss = True, int(frame.facts["rss"])
-                    elif self.call is None or self.reply is not None or frame.number != self.call.number:
-                        raise Garbage(f"a reply to call {frame.number}, which is not under way")
-                    elif frame.kind == BEGUN:
-                        self.begun = True
-                        continue
-                    else:
-                        self.reply = frame
-                    self._changed.notify_all()
-                del frame
-        except Garbage as exc:
-            self.fault = f"sent {exc}"
-        except (OSError, ValueError, KeyError, TypeError, MemoryError) as exc:
-            self.fault = f"sent what cannot be read ({type(exc).__name__})"
-        finally:
-            self._reap(process)
-            with self._changed:
-                self.dead = True
-                self._changed.notify_all()
-
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        self.shared.close()
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):  # what was not sent yet has nowhere to go
-                    stream.close()
-
-    def send(self, call: _Call) -> None:
-        """Write a call; where the process has ended, its reader tells that."""
-        process = cast("subprocess.Popen[bytes]", self.process)
-        facts, pieces = call.facts, call.pieces
-        shared = self.shared.descriptor
-        if len(pieces) == 1 and self.shared.put(pieces[0]):
-            facts, pieces = {**facts, "shared": shared}, []
-        try:
-            write_frame(cast(BinaryIO, process.stdin), CALL, call.number, facts, pieces)
-        except (OSError, ValueError) as exc:  # ValueError: closed by the reader meanwhile
-            logger.debug("worker %d takes no call any more: %s", process.pid, exc)
-
-    def kill(self) -> None:
-        """End it now, whatever it does."""
-        if self.process is not None:
-            self.process.kill()
-
-    def end(self) -> None:
-        """Have it end by itself, which it does when its input ends; kill it where it does not."""
-        if self.process is None or self.reader is None:
-            return
-        with contextlib.suppress(OSError, ValueError):
-            cast(BinaryIO, self.process.stdin).close()
-        self.reader.join(END_SECONDS)
-        self.kill()
-        self.reader.join(END_SECONDS)
-
-    def how_it_ended(self) -> str:
-        """In words, for the log."""
-        status = None if self.process is None else self.process.returncode
-        if self.fault or status is None:
-            return self.fault or "is gone"
-        return how_it_ended(status)
 
 
 class WorkerPool(Executor):
@@ -342,8 +96,8 @@ class WorkerPool(Executor):
         self._most, self._spares, self._single_use = workers, spares, single_use
         self.changed = threading.Condition()
         self.restarts: Counter[str] = Counter()
-        self._queue: deque[_Call] = deque()
-        self._workers: set[_Worker] = set()
+        self._queue: deque[Call] = deque()
+        self._workers: set[Worker] = set()
         self._threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self._running = 0  # threads
         self._numbers = itertools.count(1)
@@ -369,10 +123,8 @@ class WorkerPool(Executor):
         """
         if kwargs:
             raise TypeError("a worker process takes positional arguments only")
-        pieces: list[bytes] = []
-        facts = {"call": f"{fn.__module__}:{fn.__qualname__}", "args": pack(args, pieces), "id": request_id.get()}
         number = next(self._numbers)
-        call = _Call(number, facts, pieces)
+        call = Call(number, fn, args)
         call.future.add_done_callback(lambda future: self._forget(number) if future.cancelled() else None)
         with self.changed:
             if self._closed:
@@ -433,9 +185,9 @@ class WorkerPool(Executor):
 
     # -- in a thread for each worker
 
-    def _add_thread(self, replaces: Optional[_Worker]) -> Optional[_Worker]:
+    def _add_thread(self, replaces: Optional[Worker]) -> Optional[Worker]:
         """Start a thread with a worker; None where there is no thread to be had and one is not needed."""
-        worker = _Worker(self, replaces)
+        worker = Worker(self.changed, replaces)
         thread = threading.Thread(target=self._run, args=(worker,), name="gsp-network-worker", daemon=True)
         with self.changed:
             self._running += 1
@@ -450,17 +202,17 @@ class WorkerPool(Executor):
             return None
         return worker
 
-    def _run(self, worker: _Worker) -> None:
+    def _run(self, worker: Worker) -> None:
         """Serve calls by this worker and those that follow when it dies, until one has a successor or the pool ends."""
         try:
             while self._live(worker):
-                worker = _Worker(self, None)
+                worker = Worker(self.changed, None)
         finally:
             with self.changed:
                 self._running -= 1
                 self.changed.notify_all()
 
-    def _live(self, worker: _Worker) -> bool:
+    def _live(self, worker: Worker) -> bool:
         """One worker, from its start to its end; whether another shall follow."""
         with self.changed:
             self._workers.add(worker)
@@ -472,7 +224,7 @@ class WorkerPool(Executor):
         finally:
             if not started:  # it has nothing to finish
                 worker.kill()
-            worker.end()
+            worker.end(END_SECONDS)
             with self.changed:
                 self._workers.discard(worker)
                 self.changed.notify_all()
@@ -490,7 +242,7 @@ class WorkerPool(Executor):
     def _over(self) -> bool:
         return self._closed and not self._queue
 
-    def _start(self, worker: _Worker) -> bool:
+    def _start(self, worker: Worker) -> bool:
         """Start a process and wait for its hello; False where it fails or the pool ends first."""
         with self.changed:
             left = self._not_before - time.monotonic()
@@ -500,8 +252,7 @@ class WorkerPool(Executor):
                 return False
         why = f"did not say hello within {START_SECONDS:.0f} s"
         try:
-            folder = private_folder()  # again each time: who cleans up the temporary directory may have removed it
-            worker.start(self._command, worker_environment(folder), folder)
+            worker.start(self._command)
         except Exception as exc:  # noqa: BLE001 - whatever it is, this slot has to try again
             why = f"cannot be started: {exc}"
             worker.dead = True
@@ -539,7 +290,7 @@ class WorkerPool(Executor):
             if call.begin(0.0):
                 call.future.set_exception(ServerBusy(why))
 
-    def _serve(self, worker: _Worker) -> None:
+    def _serve(self, worker: Worker) -> None:
         """Run calls one after the other, until the worker dies or is relieved, or the pool ends."""
         while True:
             with self.changed:
@@ -579,29 +330,26 @@ class WorkerPool(Executor):
                 return
             self._relieve(worker)
 
-    def _serving(self) -> list[_Worker]:
-        """Those that take calls or have one; one that was killed and does not end, as in a driver's wait, is none of them."""
-        return [
-            worker for worker in self._workers if worker.ready and not (worker.dead or worker.retired or worker.expired)
-        ]
+    def _serving(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.serving]
 
-    def _is_next(self, worker: _Worker) -> bool:
+    def _is_next(self, worker: Worker) -> bool:
         """Whether the next call is this worker's: of those that are idle the one that has served most."""
         idle = [other for other in self._serving() if other.call is None]
         busy = len(self._serving()) - len(idle)
         return busy < self._most and worker is max(idle, key=lambda other: other.served, default=None)
 
-    def _is_due(self, worker: _Worker) -> bool:
+    def _is_due(self, worker: Worker) -> bool:
         served, rss = self._settings.recycle_renders, self._settings.recycle_bytes
         return worker.served >= served or worker.rss >= rss or worker.spent
 
-    def _is_relieved(self, worker: _Worker) -> bool:
+    def _is_relieved(self, worker: Worker) -> bool:
         """Whether a fresh worker shall start in this one's place, since others are ready to serve meanwhile."""
         if self._single_use:
             return worker.served > 0
         return self._spares > 0 and self._is_due(worker) and len(self._serving()) > self._most
 
-    def _exchange(self, worker: _Worker, call: _Call) -> bool:
+    def _exchange(self, worker: Worker, call: Call) -> bool:
         """Have one call run and its future settled, or put the call back into the queue; whether the worker is still there."""
         timer = threading.Timer(max(call.deadline - time.monotonic(), 0.0), self._expire, (worker, call))
         timer.daemon = True
@@ -618,32 +366,27 @@ class WorkerPool(Executor):
         timer.join()  # it may be about to look at this worker
         if reply is None:
             return False
-        value, error = None, None
         try:
-            rss, spent = int(reply.facts["rss"]), reply.facts.get("spent", False) is True
-            if reply.kind == RESULT:
-                value = unpack(reply.facts["value"], io.BytesIO(reply.data).read)
-            else:
-                error = unpack_error(reply.facts)
-                if error.limit == "worker_memory_bytes":
-                    rss = max(rss, self._settings.recycle_bytes)  # what it freed may lie in pieces
-        except (Garbage, KeyError, TypeError, ValueError, OverflowError, RecursionError) as exc:
+            answer = answer_in(reply)
+        except Garbage as exc:
             worker.fault = f"sent {exc}"
             self._give_up(worker, call)
             return False
         with self.changed:  # before its caller can ask for the next
             worker.call = None
             worker.served += 1
-            worker.rss, worker.spent = rss, spent
+            worker.rss, worker.spent = answer.rss, answer.spent
+            if answer.error is not None and answer.error.limit == "worker_memory_bytes":
+                worker.rss = max(answer.rss, self._settings.recycle_bytes)  # what it freed may lie in pieces
             self.changed.notify_all()
-        if error is None:
-            call.future.set_result(value)
+        if answer.error is None:
+            call.future.set_result(answer.value)
         else:
-            call.future.set_exception(error)
+            call.future.set_exception(answer.error)
         worker.shared.shrink()
         return True
 
-    def _give_up(self, worker: _Worker, call: _Call) -> None:
+    def _give_up(self, worker: Worker, call: Call) -> None:
         """End a worker over a call of which nothing more can come."""
         worker.kill()
         with self.changed:
@@ -651,7 +394,7 @@ class WorkerPool(Executor):
             if not call.future.done():
                 self._lost(worker, call)
 
-    def _expire(self, worker: _Worker, call: _Call) -> None:
+    def _expire(self, worker: Worker, call: Call) -> None:
         """Called by the timer: kill the worker if it still has this call, which fails now, however long the end takes."""
         with self.changed:
             if worker.call is not call or worker.reply is not None:
@@ -662,7 +405,7 @@ class WorkerPool(Executor):
             self.changed.notify_all()
         call.future.set_exception(late(self._settings.render_timeout))
 
-    def _lost(self, worker: _Worker, call: _Call) -> None:
+    def _lost(self, worker: Worker, call: Call) -> None:
         """A worker has died over a call: settle it, or give it to another worker."""
         if worker.expired:  # its caller knows
             return
@@ -679,18 +422,18 @@ class WorkerPool(Executor):
         else:
             call.future.set_exception(WorkerCrashed("the process that drew this scene died over it"))
 
-    def _put_back(self, call: _Call) -> None:
+    def _put_back(self, call: Call) -> None:
         self._queue.appendleft(call)
         self.changed.notify_all()
 
-    def _tell(self, reason: str, worker: _Worker, call: Optional[_Call] = None) -> None:
+    def _tell(self, reason: str, worker: Worker, call: Optional[Call] = None) -> None:
         self.restarts[reason] += 1
         told = "while idle" if call is None else f"over request {call.facts['id']}"
         pid = "" if worker.process is None else f" {worker.process.pid}"
-        how = "was killed at the deadline" if worker.expired else worker.how_it_ended()
+        how = worker.how_it_ended()
         logger.warning("worker%s %s %s, after %d pictures; a fresh one follows", pid, how, told, worker.served)
 
-    def _relieve(self, worker: _Worker) -> None:
+    def _relieve(self, worker: Worker) -> None:
         """Where a worker is due and no spare is kept, start its successor, which takes over once it is ready; one at a time."""
         with self.changed:
             starting = any(other.replaces is not None and not other.ready for other in self._workers)

@@ -252,7 +252,9 @@ class TestLooking(PoolsCase):
         """Where no process can be started to look in, that is a 503, and the next who asks looks again."""
         made = self.make()
         with mock.patch.object(workers, "FIRST_PAUSE", 0.01), mock.patch.object(workers, "LAST_PAUSE", 0.01):
-            with mock.patch.object(workers.subprocess, "Popen", side_effect=BlockingIOError(11, "no more processes")):
+            with mock.patch(
+                "gsp_network.worker.subprocess.Popen", side_effect=BlockingIOError(11, "no more processes")
+            ):
                 with self.assertLogs("gsp_network", "WARNING"):
                     error = made.executor(DATOVIZ).exception(SOON)
                     self.assertTrue(until(lambda: made._looked is None))

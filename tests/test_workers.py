@@ -27,6 +27,7 @@ from gsp_network.errors import (
     ServerStartError,
     WorkerCrashed,
 )
+from gsp_network.folders import private_folder
 from gsp_network.render_thread import RenderThread
 from gsp_network.settings import Limits, Settings
 from gsp_network.workers import WorkerPool
@@ -180,7 +181,7 @@ class PoolCase(unittest.TestCase):
         def with_stderr(*args: Any, **kwargs: Any) -> Any:
             return POPEN(*args, **{**kwargs, "stderr": file})
 
-        patch = mock.patch.object(workers.subprocess, "Popen", with_stderr)
+        patch = mock.patch("gsp_network.worker.subprocess.Popen", with_stderr)
         patch.start()
         self.addCleanup(patch.stop)
         yield
@@ -311,7 +312,7 @@ class TestWorkerPool(PoolCase):
                     path.mkdir()
                     path.chmod(0o777)
                 with mock.patch.object(tempfile, "tempdir", place), self.assertLogs("gsp_network", "WARNING"):
-                    self.assertIsNone(workers.private_folder())
+                    self.assertIsNone(private_folder())
 
     def test_no_interpreter(self) -> None:
         """Where there is no interpreter to run workers with, the pool says so and what to do."""
@@ -505,7 +506,7 @@ class TestWorkersThatFail(PoolCase):
         with tempfile.TemporaryDirectory() as place, mock.patch.object(tempfile, "tempdir", place):
             pool = self.pool()
             self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
-            shutil.rmtree(workers.private_folder())
+            shutil.rmtree(private_folder())
             with self.assertLogs("gsp_network", "WARNING"):
                 os.kill(pool.pids()[0], signal.SIGKILL)
                 self.assertEqual(pool.submit(functions.echo, 2).result(SOON), (2,))
@@ -645,7 +646,7 @@ class TestSpares(PoolCase):
         pool = self.pool(spares=1, render_timeout=0.3)
         self.ready(pool, 2)
         with self.assertLogs("gsp_network", "WARNING"), mock.patch.object(workers, "END_SECONDS", 0.2):
-            with mock.patch.object(workers._Worker, "kill"):
+            with mock.patch("gsp_network.worker.Worker.kill"):
                 hung = pool.submit(functions.hang, str(self.folder / "path"))
                 self.assertIsInstance(hung.exception(SOON), RenderTimeout)
                 self.assertEqual(pool.submit(functions.echo, 1).result(SOON), (1,))
@@ -760,8 +761,8 @@ class TestWorkersThatDoNotStart(PoolCase):
         """Row 57: where no process can be started calls are a 503, and are served again when one can."""
         with mock.patch.object(workers, "FIRST_PAUSE", 0.02), mock.patch.object(workers, "LAST_PAUSE", 0.2):
             with self.assertLogs("gsp_network", "WARNING") as logs:
-                with mock.patch.object(
-                    workers.subprocess, "Popen", side_effect=BlockingIOError(11, "no more processes")
+                with mock.patch(
+                    "gsp_network.worker.subprocess.Popen", side_effect=BlockingIOError(11, "no more processes")
                 ):
                     made = WorkerPool(1, Settings())
                     self.addCleanup(self.end, made)
