@@ -1,4 +1,4 @@
-"""The listening socket: connections accepted up to a number, each with a thread of its own; those over it told so.
+"""The listening socket, and its TLS: connections accepted up to a number, each with a thread of its own; those over it told so.
 
 What happens on a connection is `framing`'s.
 """
@@ -19,7 +19,7 @@ from collections import Counter
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Optional
 
-from .errors import ServerBusy
+from .errors import ServerBusy, ServerStartError
 from .framing import (
     LINGER_BYTES,
     LINGER_SECONDS,
@@ -33,6 +33,7 @@ from .framing import (
     readable,
     shut,
 )
+from .run_files import holder_in_words
 from .settings import Settings, is_loopback
 
 if TYPE_CHECKING:
@@ -250,3 +251,59 @@ class HttpServer(ThreadingHTTPServer):
     def _others(self) -> list[threading.Thread]:
         """The threads of connections; without the caller's, which may be one when a hook closes the server."""
         return [thread for thread in self._connections if thread is not threading.current_thread()]
+
+
+def listen(owner: Owner, tls: Optional[ssl.SSLContext] = None) -> HttpServer:
+    """A socket that listens where the settings host and port of its owner say.
+
+    Raises:
+        ServerStartError: the port is taken or not for this user, or the address is not this machine's.
+    """
+    host, port = owner.settings.host, owner.settings.port
+    try:
+        return HttpServer(owner, host, port, tls)
+    except OverflowError:
+        raise ServerStartError(f"port {port}: no such port, expected 0 to 65535") from None
+    except socket.gaierror as exc:
+        raise ServerStartError(f"host {host}: {exc.strerror}; use 127.0.0.1 for this machine alone") from exc
+    except OSError as exc:
+        if exc.errno == errno.EADDRINUSE:
+            by_whom = holder_in_words(port)
+            raise ServerStartError(
+                f"port {port} on {host} is in use{by_whom}, or choose another with --port, 0 for a free one"
+            ) from exc
+        if exc.errno == errno.EACCES:
+            raise ServerStartError(
+                f"port {port} on {host} is not for this user: choose one above 1023 with --port"
+            ) from exc
+        raise ServerStartError(
+            f"cannot listen on {host} port {port}: {exc.strerror}; use --host 127.0.0.1 for this machine alone"
+        ) from exc
+
+
+def tls_context(settings: Settings) -> Optional[ssl.SSLContext]:
+    """What the settings certfile and keyfile make: TLS 1.2 or newer; None where there is no certificate.
+
+    Raises:
+        ServerStartError: the files cannot be read or do not belong together.
+    """
+    if not settings.certfile:
+        if settings.keyfile:
+            raise ServerStartError("--keyfile without --certfile: a key alone is of no use")
+        return None
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certfile, settings.keyfile or None, password=_no_password)
+    except OSError as exc:  # ssl.SSLError too
+        reason = exc.strerror or getattr(exc, "reason", None) or type(exc).__name__
+        raise ServerStartError(
+            f"certificate {settings.certfile}: {reason}; expected PEM files that belong together"
+        ) from exc
+    return context
+
+
+def _no_password() -> str:
+    raise ServerStartError("--keyfile: the key is encrypted, and a server cannot be asked for its password")

@@ -14,34 +14,31 @@ Run it with ``python -m gsp_network.server``, or embed it: ``with RenderServer(p
 
 from __future__ import annotations
 
-import concurrent.futures
-import contextlib
 import dataclasses
-import errno
-import html
 import importlib.util
 import json
 import logging
 import os
 import secrets
-import socket
 import sys
 import threading
 import time
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Callable, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Optional
 
 from . import __version__, run_files
+from .access_log import log_exchange
 from .admission import Access, Room
-from .calls import late, request_id
-from .errors import AccessDenied, GspNetworkError, OtherRenderer, ServerBusy, ServerStartError, WorkerCrashed
+from .calls import request_id
+from .dispatch import Dispatch
+from .errors import AccessDenied, GspNetworkError, ServerStartError
 from .framing import Exchange, Request, Response, problem
 from .head import Head
-from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer
-from .logs import printable
+from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer, listen, tls_context
 from .metrics import CONTENT_TYPE, Metrics
-from .pools import DATOVIZ, MATPLOTLIB, SHUTTING_DOWN, Pools
+from .page import page
+from .pools import DATOVIZ, MATPLOTLIB, Pools
 from .run_files import RunFile
 from .settings import (
     FALLBACK_HEADER,
@@ -50,41 +47,21 @@ from .settings import (
     RENDERER_ALIASES,
     RENDERER_HEADER,
     RENDERER_NAMES,
-    Limits,
     Settings,
-    check_renderer_name,
     default_renderer_name,
     is_loopback,
 )
 from .store import Given
 from .store_folder import ServerStore
-from .workers import WorkerPool, render
-
-if TYPE_CHECKING:
-    import ssl
 
 logger = logging.getLogger(__name__)
-access_log = logging.getLogger("gsp_network.access")
 
 PROTOCOL = "GSP scene over HTTP 1"
-LOG_CHARS = 200
 RENEW_SECONDS = 3600.0  # how often the run file is; systemd-tmpfiles deletes what has not changed for 10 days
-POOL_SECONDS = 1.0  # what a pool may need beyond its own deadline to end a worker and say so
 current_request: ContextVar[Request] = ContextVar("current_request")
 """The request being served, in the thread that serves it."""
 
 OnRender = Callable[[bytes, bytes], None]
-
-
-class _Drawn(NamedTuple):
-    """A picture, who drew it, the seconds that decoding, drawing and encoding took, and in whose place it was drawn."""
-
-    picture: bytes
-    renderer: str
-    decode_s: float
-    draw_s: float
-    encode_s: float
-    instead_of: Optional[str] = None
 
 
 class RenderServer:
@@ -117,14 +94,13 @@ class RenderServer:
         **settings: Any,
     ) -> None:
         self.settings = prepared(Settings.from_environment(port=port, **settings))
-        # Alone, and not all settings: an executor may send it to other machines, and tokens are none of theirs.
-        self._limits = Limits(**{name: getattr(self.settings, name) for name in Limits.names()})
         self.default_renderer = default_renderer_name()
         self.on_render = on_render
         self.access = Access(self.settings)
         self.metrics = Metrics()
         self._pools = Pools(self.settings, self.default_renderer, executor)
         self.room = Room(self.settings.max_inflight_bytes, self._pools.places())
+        self._dispatch = Dispatch(self.settings, self.default_renderer, self._pools, self.room)
         self._tls = tls_context(self.settings)
         self.instance = secrets.token_hex(8)
         self._store = ServerStore(self.settings, self.instance, executor is None)
@@ -135,8 +111,7 @@ class RenderServer:
         self._accepting: Optional[threading.Thread] = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._closed = self._cut_off = False
-        self._waiting: set[threading.Event] = set()
+        self._closed = False
 
     # -- life
 
@@ -151,7 +126,7 @@ class RenderServer:
                 raise ServerStartError("this server was closed; make a new one")
             if self._http is not None:
                 return self
-            http = _listen(self)
+            http = listen(self, self._tls)
             address, port = http.server_address[:2]
             self.run_file = run_files.write(
                 self.instance, str(address), port, self._tls is not None, self.end_process is not None
@@ -195,7 +170,7 @@ class RenderServer:
         """
         deadline = time.monotonic() + (self.settings.close_timeout if timeout is None else timeout)
         with self._lock:
-            self._closed = True
+            self._closed = self._dispatch.closing = True
             http = self._http
         left = []
         if http is not None:
@@ -203,10 +178,7 @@ class RenderServer:
             http.server_close()
             self._remove_run_file()  # the port is free, whatever is still being drawn
             http.finish(deadline)
-            with self._lock:
-                self._cut_off = True
-                for woken in self._waiting:  # these requests are answered 503, whatever their draw does
-                    woken.set()
+            self._dispatch.cut_off()
             if not http.abort():
                 left.append("a request that its hook or its client holds up")
         if self._accepting is not None:
@@ -312,7 +284,7 @@ class RenderServer:
             return Response(200, {**headers, "Content-Type": CONTENT_TYPE}, self._metrics_text().encode("utf-8"))
         policy = "default-src 'none'; style-src 'unsafe-inline'"
         headers.update({"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy})
-        return Response(200, headers, _page(self).encode("utf-8"))
+        return Response(200, headers, page(self.health(), self.url).encode("utf-8"))
 
     def _shut_down(self) -> None:
         logger.info("asked to stop by POST /shutdown")
@@ -324,7 +296,7 @@ class RenderServer:
     def render(self, request: Request) -> Response:
         """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
         began = time.perf_counter()
-        drawn = self._draw(request.body, request.headers.get(RENDERER_HEADER))
+        drawn = self._dispatch.draw(request.body, request.headers.get(RENDERER_HEADER), self._kept())
         drawing = drawn.decode_s + drawn.draw_s + drawn.encode_s
         queued = max(time.perf_counter() - began - drawing, 0.0)
         self.metrics.add("renders", label=drawn.renderer)
@@ -350,95 +322,7 @@ class RenderServer:
             GspNetworkError: whatever `render_payload` raises; ServerBusy when the server closes meanwhile or the draw has not
                 begun within the setting queue_timeout; RenderTimeout when it has not ended in time; WorkerCrashed.
         """
-        return bytes(self._draw(body, header_renderer).picture)
-
-    def _draw(self, body: bytes, header_renderer: Optional[str]) -> _Drawn:
-        """Have a scene drawn by the renderer that it is for, which without a header is known only once a worker has looked."""
-        if header_renderer is not None:
-            renderer = check_renderer_name(header_renderer, f"header {RENDERER_HEADER}")
-            return self._draw_by(renderer, body, header_renderer)
-        try:  # by a worker that is there whatever becomes of Datoviz; which of them looks is all the same
-            return self._draw_by(MATPLOTLIB, body, None)
-        except OtherRenderer as exc:
-            renderer = exc.renderer
-        return self._draw_by(renderer, body, None)
-
-    def _draw_by(self, renderer: str, body: bytes, header_renderer: Optional[str]) -> _Drawn:
-        """Have it drawn by that renderer or, where the setting fallback says so and that one dies over it, by Matplotlib."""
-        try:
-            return self._draw_in(renderer, body, header_renderer)
-        except (WorkerCrashed, ServerBusy) as exc:
-            died = isinstance(exc, WorkerCrashed) or self._pools.is_broken(renderer)
-            if not died or renderer != DATOVIZ or self.settings.fallback != MATPLOTLIB:
-                raise
-            logger.warning("request %s: %s; %s draws it", request_id.get(), exc, MATPLOTLIB)
-        return self._draw_in(MATPLOTLIB, body, header_renderer, renderer)
-
-    def _draw_in(
-        self, renderer: str, body: bytes, header_renderer: Optional[str], instead_of: Optional[str] = None
-    ) -> _Drawn:
-        """Have it drawn in that renderer's executor, also in place of another; OtherRenderer where it is for none of them."""
-        with self.room.for_turn(renderer):
-            executor = self._executor(renderer)
-            only = self._pools.only(renderer)
-            more = () if only is None else (only, instead_of, self._kept())
-            future: Future[tuple[Any, ...]] = executor.submit(
-                render, body, header_renderer, self.default_renderer, self._limits, *more
-            )
-            try:
-                with self._woken_by(future) as woken:
-                    if woken.wait(self.settings.queue_timeout):
-                        pass
-                    elif future.cancel():
-                        seconds = self.settings.queue_timeout
-                        raise ServerBusy(f"no turn within {seconds} s (setting queue_timeout)", "queue_timeout")
-                    else:  # it has begun, nobody knows when: a pool of ours does, and ends it in time
-                        pooled = isinstance(executor, WorkerPool)
-                        woken.wait(self.settings.render_timeout + (POOL_SECONDS if pooled else 0.0))
-                if future.done():
-                    picture, drawn_by, decoded, drawn, encoded = future.result()
-                    return _Drawn(picture, only or drawn_by, decoded, drawn, encoded, instead_of)
-                future.cancel()
-                if self.closing:
-                    raise ServerBusy(SHUTTING_DOWN)
-                raise late(self.settings.render_timeout)
-            except concurrent.futures.CancelledError:
-                raise ServerBusy(SHUTTING_DOWN) from None
-            finally:
-                del future  # it holds its error, whose traceback holds this frame: a ring that keeps the body in memory
-
-    def _executor(self, renderer: str) -> Executor:
-        """Where that renderer draws; waits while Datoviz is looked at for the first time."""
-        future = self._pools.executor(renderer)
-        try:
-            with self._woken_by(future) as woken:
-                woken.wait(self.settings.queue_timeout)
-            if future.done():
-                return future.result()
-            if self.closing:
-                raise ServerBusy(SHUTTING_DOWN)
-            seconds = self.settings.queue_timeout
-            raise ServerBusy(
-                f"{renderer} is still looked at, after {seconds} s (setting queue_timeout)", "queue_timeout"
-            )
-        finally:
-            del future  # as above
-
-    @contextlib.contextmanager
-    def _woken_by(self, future: Future[Any]) -> Iterator[threading.Event]:
-        """An event that comes with a future's end, or when this server gives up who still waits."""
-        woken = threading.Event()
-        future.add_done_callback(lambda _: woken.set())
-        with self._lock:
-            self._waiting.add(woken)
-            if self._cut_off:
-                woken.set()
-        del future
-        try:
-            yield woken
-        finally:
-            with self._lock:
-                self._waiting.discard(woken)
+        return bytes(self._dispatch.draw(body, header_renderer, self._kept()).picture)
 
     # -- what it tells of itself
 
@@ -451,28 +335,7 @@ class RenderServer:
         error = response.error
         if error is not None and error.limit is not None:
             self.metrics.add("limits_hit", label=error.limit)
-        method, _, target = exchange.line.partition(" ")
-        facts: dict[str, Any] = {  # escaped here, also for JSON: what reads that may print it to a terminal
-            "address": exchange.address,
-            "method": printable(method, LOG_CHARS),
-            "target": printable(target.rpartition(" ")[0] or target, LOG_CHARS),
-            "status": response.status,
-            "received_bytes": exchange.received,
-            "sent_bytes": len(response.body),
-            "ms": round(1000 * exchange.seconds, 1),
-            "request_id": exchange.id,
-        }
-        told = ""
-        if error is not None:
-            facts.update(type=error.type, detail=printable(str(error), LOG_CHARS))
-            told = f" {facts['type']}: {facts['detail']}"
-        line = (
-            f'{facts["address"]} "{facts["method"]} {facts["target"]}" {facts["status"]}, {exchange.received} bytes in, '
-            f"{facts['sent_bytes']} out, {facts['ms']} ms, request {exchange.id}{told}"
-        )
-        # What a client does wrong is no trouble of this server.
-        level = logging.ERROR if response.status == 500 else logging.INFO
-        access_log.log(level, "%s", line, extra={"access": facts})
+        log_exchange(exchange)
 
     def workers(self) -> dict[str, Any]:
         """Worker processes by state, and how many were replaced, by reason; empty where there are none."""
@@ -539,90 +402,6 @@ def prepared(settings: Settings) -> Settings:
     from .loading import check_places  # it needs numpy
 
     return dataclasses.replace(settings, allow_load=check_places(settings.allow_load))
-
-
-def tls_context(settings: Settings) -> Optional[ssl.SSLContext]:
-    """What the settings certfile and keyfile make: TLS 1.2 or newer; None where there is no certificate.
-
-    Raises:
-        ServerStartError: the files cannot be read or do not belong together.
-    """
-    if not settings.certfile:
-        if settings.keyfile:
-            raise ServerStartError("--keyfile without --certfile: a key alone is of no use")
-        return None
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(settings.certfile, settings.keyfile or None, password=_no_password)
-    except OSError as exc:  # ssl.SSLError too
-        reason = exc.strerror or getattr(exc, "reason", None) or type(exc).__name__
-        raise ServerStartError(
-            f"certificate {settings.certfile}: {reason}; expected PEM files that belong together"
-        ) from exc
-    return context
-
-
-def _no_password() -> str:
-    raise ServerStartError("--keyfile: the key is encrypted, and a server cannot be asked for its password")
-
-
-def _listen(server: RenderServer) -> HttpServer:
-    host, port = server.settings.host, server.settings.port
-    try:
-        return HttpServer(server, host, port, server._tls)
-    except OverflowError:
-        raise ServerStartError(f"port {port}: no such port, expected 0 to 65535") from None
-    except socket.gaierror as exc:
-        raise ServerStartError(f"host {host}: {exc.strerror}; use 127.0.0.1 for this machine alone") from exc
-    except OSError as exc:
-        if exc.errno == errno.EADDRINUSE:
-            by_whom = run_files.holder_in_words(port)
-            raise ServerStartError(
-                f"port {port} on {host} is in use{by_whom}, or choose another with --port, 0 for a free one"
-            ) from exc
-        if exc.errno == errno.EACCES:
-            raise ServerStartError(
-                f"port {port} on {host} is not for this user: choose one above 1023 with --port"
-            ) from exc
-        raise ServerStartError(
-            f"cannot listen on {host} port {port}: {exc.strerror}; use --host 127.0.0.1 for this machine alone"
-        ) from exc
-
-
-def _in_words(facts: dict[str, Any]) -> str:
-    """What /health tells of a renderer, for a person."""
-    if not facts["available"]:
-        return str(facts["reason"])
-    return f"{facts['version']} on {facts['device']}" if "device" in facts else str(facts["version"])
-
-
-def _page(server: RenderServer) -> str:
-    """GET /: what this is, how to use it, how it does."""
-    health = server.health()
-    renderers = "".join(
-        f"<li><b>{html.escape(name)}</b>: {html.escape(_in_words(facts))}</li>"
-        for name, facts in health["renderers"].items()
-    )
-    counts = ", ".join(f"{number} {html.escape(name)}" for name, number in health["counts"].items())
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>gsp_network</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 44rem; margin: 2rem auto; padding: 0 1rem }}
-pre {{ background: #f3f3f3; padding: 1rem; overflow: auto }}
-</style>
-<h1>gsp_network {html.escape(__version__)}</h1>
-<p>This server draws scientific scenes. It takes a scene as JSON by <code>POST /render</code> and answers its picture as PNG.</p>
-<pre>from gsp_network import NetworkRenderer, Canvas
-
-renderer = NetworkRenderer(Canvas(800, 600), "{html.escape(server.url)}")
-png = renderer.render(viewports, visuals, model_matrices, cameras)</pre>
-<h2>State</h2>
-<ul>{renderers}<li>up for {health["uptime_s"]:.0f} s: {counts}</li></ul>
-<p>The same for programs: <a href="/health">/health</a>.</p></html>
-"""
 
 
 def main(argv: Optional[list[str]] = None) -> int:

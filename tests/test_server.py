@@ -191,7 +191,7 @@ class TestAnswers(unittest.TestCase):
         self.addCleanup(server.close)
         server.start()
         for fault in (ZeroDivisionError("secret"), SystemExit("secret")):
-            with self.subTest(fault=fault), mock.patch.object(server, "_draw", side_effect=fault):
+            with self.subTest(fault=fault), mock.patch.object(server._dispatch, "draw", side_effect=fault):
                 with self.assertLogs("gsp_network", logging.ERROR) as logs:
                     status, headers, body = ask(server, "POST", "/render", body_of())
                 self.assertEqual((status, json.loads(body)["type"]), (500, "internal_error"))
@@ -265,7 +265,7 @@ class TestLife(unittest.TestCase):
             go_on.wait(PATIENCE)
             return b""
 
-        with mock.patch("gsp_network.server.render", stuck), run_server() as server:
+        with mock.patch("gsp_network.dispatch.render", stuck), run_server() as server:
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 answer = pool.submit(ask, server, "POST", "/render", body_of())
                 self.assertTrue(begun.wait(PATIENCE))
@@ -373,7 +373,7 @@ class TestLife(unittest.TestCase):
             "from unittest import mock\n"
             "from gsp_network import RenderServer\n"
             "begun = threading.Event()\n"
-            "with mock.patch('gsp_network.server.render', lambda *a: (begun.set(), threading.Event().wait())):\n"
+            "with mock.patch('gsp_network.dispatch.render', lambda *a: (begun.set(), threading.Event().wait())):\n"
             "    server = RenderServer(port=0).start()\n"
             "    request = urllib.request.Request(server.url + '/render', b'{}', {'Content-Type': 'application/json'})\n"
             "    threading.Thread(target=lambda: urllib.request.urlopen(request), daemon=True).start()\n"

@@ -209,7 +209,7 @@ class TestFallback(StandInCase):
                     self.check_drawn(answer, MATPLOTLIB, fallback="matplotlib")
             self.assertEqual(seen, [fatal, fatal])
             canvas = Canvas(stand_in.FATAL_WIDTH, 10)
-            with self.assertLogs("gsp_network.workers"), self.assertLogs("gsp_network.server"):
+            with self.assertLogs("gsp_network.workers"), self.assertLogs("gsp_network.dispatch"):
                 with self.assertLogs("gsp_network.renderer", "WARNING") as logs:
                     with NetworkRenderer(canvas, server.url, "datoviz") as renderer:
                         for _ in range(2):
@@ -257,7 +257,7 @@ class TestWaiting(StandInCase):
         with run_stand_in(steps=stand_in.steps(look=stand_in.hangs)) as server:
             with concurrent.futures.ThreadPoolExecutor(1) as threads:
                 waiting = threads.submit(ask, server, "POST", "/render", empty("datoviz"), GSP_Renderer="datoviz")
-                self.assertTrue(wait_until(lambda: server.room.turns[DATOVIZ] and server._waiting))
+                self.assertTrue(wait_until(lambda: server.room.turns[DATOVIZ] and server._dispatch._waiting))
                 self.assertTrue(server.close(0.1))
                 self.assertEqual(problem_of(waiting.result(30)), (503, "busy", None))
         self.assertEqual(own_threads(), [])
