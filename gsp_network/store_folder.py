@@ -7,6 +7,7 @@ nothing can be written, or somebody else's executor draws, there is no store, an
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -42,31 +43,47 @@ class ServerStore:
     def __init__(self, settings: Settings, instance: str, ours: bool) -> None:
         self._settings, self._instance = settings, instance
         self._on = ours and settings.store_bytes > 0
+        self._opened = False
+        self._reason = ""  # why there is none, once it was opened
         self._pid = os.getpid()
         self._store: Optional[Store] = None
         self._swept = self._renewed = 0.0
 
     def open(self) -> None:
-        """Make the folder, and clear those that servers which ended have left behind."""
-        if not self._on or self._store is not None:
-            return
-        folder = None
-        if self._settings.workers:
-            base = memory_folder()
-            if base is None:
-                return
-            for place in {base, private_folder()}:
-                clear_stale(place)
-            folder = os.path.join(base, f"store-{self._instance}")
-            if not _make(folder):
-                return
-        self._swept = self._renewed = time.monotonic()
+        """Have a store from now on: make its folder, and clear those that servers which ended have left behind."""
+        if self._on and self._store is None:
+            self._opened = True
+            self._swept = time.monotonic()
+            self._open()
+
+    def _open(self) -> None:
+        """Have a store, the one that is there as far as it can be; none where there is no place for it, which is told once."""
         settings = self._settings
+        self._renewed = time.monotonic()
+        try:
+            folder = self._make_folder() if settings.workers else None
+        except OSError as exc:
+            reason = exc.strerror or str(exc)
+            level = logging.DEBUG if reason == self._reason else logging.WARNING
+            logger.log(level, "no place to keep buffers in, so that clients send them again: %s", reason)
+            self._store, self._reason = None, reason
+            return
         memory_bytes = min(settings.recycle_bytes, (settings.worker_memory_bytes or settings.recycle_bytes) // 4)
         seconds = float(settings.store_seconds)
-        self._store = Store(
-            StoreFacts(folder, settings.store_bytes, seconds, settings.max_body_bytes, memory_bytes // MEMORY_PART)
-        )
+        facts = StoreFacts(folder, settings.store_bytes, seconds, settings.max_body_bytes, memory_bytes // MEMORY_PART)
+        if self._store is None or self._store.facts != facts:
+            self._store, self._reason = Store(facts), ""
+
+    def _make_folder(self) -> str:
+        """The folder, made where there is memory or another place for it; OSError where there is none."""
+        base = memory_folder()
+        if base is None:
+            raise FileNotFoundError(errno.ENOENT, "nothing can be written here")
+        for place in {base, private_folder()}:
+            clear_stale(place)
+        folder = os.path.join(base, f"store-{self._instance}")
+        _make(folder)
+        return folder
 
     def given(self) -> Given:
         """What is told to who draws; None where there is no store."""
@@ -74,16 +91,31 @@ class ServerStore:
         return store if store is None or store.facts.folder is None else store.facts
 
     def turn(self) -> None:
-        """Called now and then: let go what is old, and keep the folder from being taken for an abandoned one."""
+        """Called now and then: let go what is old, and keep the folder from being taken for an abandoned one.
+
+        Where it has gone, perhaps with the one around it, it is made again; where that cannot be, that is tried each hour.
+        """
         store, now = self._store, time.monotonic()
-        if store is None or now - self._swept < min(SWEEP_SECONDS, self._settings.store_seconds):
+        if not self._opened or now - self._swept < min(SWEEP_SECONDS, self._settings.store_seconds):
             return
         self._swept = now
+        is_due = now - self._renewed > RENEW_SECONDS
+        if store is None:
+            if is_due:
+                self._open()
+            return
         store.sweep()
         folder = store.facts.folder
-        if folder is not None and (now - self._renewed > RENEW_SECONDS or not os.path.isdir(folder)):
+        if folder is None:
+            return
+        if not os.path.isdir(folder):
+            self._open()
+        elif is_due:
             self._renewed = now
-            _make(folder)
+            try:
+                _make(folder)
+            except OSError as exc:
+                logger.warning("%s may be taken for an abandoned one: %s", folder, exc.strerror or exc)
 
     def close(self) -> None:
         """Delete all of it; does nothing in a process that was forked off the server's."""
@@ -102,20 +134,15 @@ def _remove(folder: str) -> None:
             os.rmdir(folder)
 
 
-def _make(folder: str) -> bool:
-    """Make a store's folder, or renew it; whether it is there."""
+def _make(folder: str) -> None:
+    """Make a store's folder, or renew it; OSError where that cannot be done."""
     pid = os.getpid()
     owner = {"pid": pid, "start": ports.start_of(pid), "machine": run_files.machine()}
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(folder, 0o700)
-        descriptor = os.open(os.path.join(folder, OWNER), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            json.dump(owner, file)
-        return True
-    except OSError as exc:
-        logger.warning("no place to keep buffers in, so that clients send them again: %s", exc.strerror or exc)
-        return False
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)
+    descriptor = os.open(os.path.join(folder, OWNER), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="ascii") as file:
+        json.dump(owner, file)
 
 
 def clear_stale(place: Optional[str]) -> None:

@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import unittest
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 from unittest import mock
 
 from gsp_network import folders, ports, store
@@ -280,7 +281,8 @@ class TestServerStore(StoreCase):
         self.assertIsNone(self.opened(ours=False).given())
         self.assertIsInstance(self.opened(workers=0).given(), Store)
         with mock.patch("gsp_network.store_folder.memory_folder", return_value=None):
-            self.assertIsNone(self.opened().given())
+            with self.assertLogs("gsp_network", logging.WARNING):
+                self.assertIsNone(self.opened().given())
         with mock.patch("os.mkdir", side_effect=OSError(30, "Read-only file system")):
             with self.assertLogs("gsp_network", logging.WARNING):
                 self.assertIsNone(self.opened().given())
@@ -311,6 +313,68 @@ class TestServerStore(StoreCase):
         left = {name[len("store-")] for name in self.files() if name.startswith("store-")}
         self.assertEqual(left, known)
         self.assertIn("matplotlib", self.files())
+
+
+class TestCleanedUp(StoreCase):
+    """The folder of a server's store lies in one of its user's, which lies where anybody may clean up."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.memory, self.other = self.folder / "memory", self.folder / "other"
+        self.memory.mkdir()
+        self.other.mkdir()
+        for patch in (
+            mock.patch.object(folders, "SHARED_MEMORY", str(self.memory)),
+            mock.patch.object(tempfile, "tempdir", str(self.other)),
+        ):
+            patch.start()
+            self.addCleanup(patch.stop)
+        self.kept = ServerStore(Settings(workers=1, store_seconds=0.02), INSTANCE, True)
+        self.addCleanup(self.kept.close)
+        self.kept.open()
+        self.first: Any = self.kept.given()
+
+    def turns(self, until: Callable[[], Any]) -> bool:
+        return wait_until(lambda: (self.kept.turn(), until())[1])
+
+    def works(self, facts: Any) -> None:
+        self.put(Store(facts), A)
+        self.assertEqual(self.found(Store(facts), A), [True])
+
+    def test_made_again(self) -> None:
+        """Where both have gone both are made again, and nobody is warned."""
+        with self.assertLogs("gsp_network", logging.DEBUG) as logs:
+            logging.getLogger("gsp_network").debug("begun")
+            shutil.rmtree(pathlib.Path(self.first.folder).parent)
+            self.assertTrue(self.turns(pathlib.Path(self.first.folder, OWNER).exists))
+        self.assertEqual([record for record in logs.records if record.levelno >= logging.WARNING], [])
+        self.assertEqual(self.kept.given(), self.first)
+        self.works(self.first)
+
+    def test_elsewhere(self) -> None:
+        """Where there is no such memory any more the private folder takes them; none of it is left after the end."""
+        shutil.rmtree(self.memory)
+        self.assertTrue(self.turns(lambda: self.kept.given() != self.first))
+        facts: Any = self.kept.given()
+        self.assertEqual(pathlib.Path(facts.folder).parents[1], self.other)
+        self.works(facts)
+        self.kept.close()
+        self.assertFalse(os.path.exists(facts.folder))
+
+    def test_no_place_left(self) -> None:
+        """Where no place is left there is no store, which is told once, until a later look finds one."""
+        with self.assertLogs("gsp_network", logging.WARNING) as logs:
+            shutil.rmtree(self.memory)
+            shutil.rmtree(self.other)
+            self.assertTrue(self.turns(lambda: self.kept.given() is None))
+            with mock.patch("gsp_network.store_folder.RENEW_SECONDS", 0.01):
+                with mock.patch.object(self.kept, "_open", wraps=self.kept._open) as tried:
+                    self.assertTrue(self.turns(lambda: tried.call_count >= 3))
+                self.memory.mkdir()
+                self.assertTrue(self.turns(self.kept.given))
+        told = [record for record in logs.records if record.name == "gsp_network.store_folder"]
+        self.assertEqual(len(told), 1, logs.output)
+        self.works(self.kept.given())
 
 
 class TestFolders(unittest.TestCase):
