@@ -22,13 +22,22 @@ POOL_SECONDS = 1.0  # what a pool may need beyond its own deadline to end a work
 
 
 class Drawn(NamedTuple):
-    """A picture, who drew it, the seconds that decoding, drawing and encoding took, and in whose place it was drawn."""
+    """What was drawn.
+
+    Attributes:
+        picture: PNG.
+        renderer: who drew it.
+        decode_s, draw_s, encode_s: the seconds that decoding, drawing and encoding took.
+        hits: how many buffers the scene has named, all of which were found.
+        instead_of: the renderer in whose place it was drawn, or None.
+    """
 
     picture: bytes
     renderer: str
     decode_s: float
     draw_s: float
     encode_s: float
+    hits: int
     instead_of: Optional[str] = None
 
 
@@ -117,8 +126,8 @@ class Dispatch:
                         pooled = isinstance(executor, WorkerPool)
                         woken.wait(self._settings.render_timeout + (POOL_SECONDS if pooled else 0.0))
                 if future.done():
-                    picture, drawn_by, decoded, drawn, encoded = future.result()
-                    return Drawn(picture, only or drawn_by, decoded, drawn, encoded, instead_of)
+                    picture, drawn_by, decoded, drawn, encoded, hits = future.result()
+                    return Drawn(picture, only or drawn_by, decoded, drawn, encoded, hits, instead_of)
                 future.cancel()
                 if self.closing:
                     raise ServerBusy(SHUTTING_DOWN)

@@ -13,6 +13,8 @@ COUNTERS = {  # name: (label, help)
     "requests": ("status", "Requests answered, by HTTP status."),
     "renders": ("renderer", "Pictures drawn, by renderer."),
     "fallbacks": ("", "Pictures drawn by Matplotlib, since Datoviz could not: its process ended, or none starts."),
+    "store_hits": ("", "Buffers that scenes named and that were kept."),
+    "store_misses": ("", "Buffers that scenes named and that were not kept: answered 409."),
     "limits_hit": ("limit", "Requests refused for a limit, by its name."),
     "received_bytes": ("", "Bytes of bodies received."),
     "sent_bytes": ("", "Bytes of bodies sent."),

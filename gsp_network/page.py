@@ -28,6 +28,12 @@ def page(health: dict[str, Any], url: str) -> str:
         f"<li><b>{html.escape(name)}</b>: {html.escape(_in_words(facts))}</li>"
         for name, facts in health["renderers"].items()
     )
+    store = health["store"]
+    if store["available"]:
+        kept = f"{store['buffers']}, {store['bytes'] / 1e6:.1f} of {store['most_bytes'] / 1e6:.1f} MB; "
+        kept += f"named and there {store['hits']}, not there {store['misses']}"
+    else:
+        kept = f"none: {html.escape(store['reason'])}"
     counts = ", ".join(f"{number} {html.escape(name)}" for name, number in health["counts"].items())
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>gsp_network</title>
@@ -42,6 +48,6 @@ pre {{ background: #f3f3f3; padding: 1rem; overflow: auto }}
 renderer = NetworkRenderer(Canvas(800, 600), "{html.escape(url)}")
 png = renderer.render(viewports, visuals, model_matrices, cameras)</pre>
 <h2>State</h2>
-<ul>{renderers}<li>up for {health["uptime_s"]:.0f} s: {counts}</li></ul>
+<ul>{renderers}<li>up for {health["uptime_s"]:.0f} s: {counts}</li><li>kept buffers: {kept}</li></ul>
 <p>The same for programs: <a href="/health">/health</a>.</p></html>
 """

@@ -33,13 +33,14 @@ logger = logging.getLogger(__name__)
 
 
 class Rendered(NamedTuple):
-    """A picture as PNG, who drew it, and the seconds that decoding, drawing and encoding took."""
+    """A picture as PNG, who drew it, the seconds that decoding, drawing and encoding took, and how many buffers were named."""
 
     picture: bytes
     renderer: str
     decode_s: float
     draw_s: float
     encode_s: float
+    hits: int = 0
 
 
 def render_payload(
@@ -97,12 +98,14 @@ def render_timed(
         renderer = only
     if only not in (None, renderer):
         raise OtherRenderer(renderer)
-    scene = replace(decode_document(document, limits, scene_store(store, len(body))), renderer_name=renderer)
+    kept = scene_store(store, len(body))
+    scene = replace(decode_document(document, limits, kept), renderer_name=renderer)
     decoded = time.perf_counter()
     pixels = draw_scene(scene, limits)
     drawn = time.perf_counter()
     picture = encode_png(pixels, holds_image(scene))
-    return Rendered(picture, renderer, decoded - began, drawn - decoded, time.perf_counter() - drawn)
+    hits = 0 if kept is None else kept.hits
+    return Rendered(picture, renderer, decoded - began, drawn - decoded, time.perf_counter() - drawn, hits)
 
 
 def render_scene(scene: Scene, limits: Limits = DEFAULT_LIMITS) -> bytes:

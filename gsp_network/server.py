@@ -32,7 +32,7 @@ from .access_log import log_exchange
 from .admission import Access, Room
 from .calls import request_id
 from .dispatch import Dispatch
-from .errors import AccessDenied, GspNetworkError, ServerStartError
+from .errors import AccessDenied, GspNetworkError, MissingBuffers, ServerStartError
 from .framing import Exchange, Request, Response, problem
 from .head import Head
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer, listen, tls_context
@@ -300,6 +300,7 @@ class RenderServer:
         drawing = drawn.decode_s + drawn.draw_s + drawn.encode_s
         queued = max(time.perf_counter() - began - drawing, 0.0)
         self.metrics.add("renders", label=drawn.renderer)
+        self.metrics.add("store_hits", drawn.hits)
         self.metrics.observe("queue_seconds", queued)
         self.metrics.observe("render_seconds", drawing)
         if self.on_render is not None:
@@ -335,6 +336,8 @@ class RenderServer:
         error = response.error
         if error is not None and error.limit is not None:
             self.metrics.add("limits_hit", label=error.limit)
+        if isinstance(error, MissingBuffers):
+            self.metrics.add("store_misses", len(error.missing or ()))
         log_exchange(exchange)
 
     def workers(self) -> dict[str, Any]:
@@ -362,6 +365,16 @@ class RenderServer:
             "uptime_s": round(time.monotonic() - self._started, 3),
             "counts": self.counts,
             "workers": self.workers(),
+            "store": self._store_health(),
+        }
+
+    def _store_health(self) -> dict[str, Any]:
+        if self.on_render is not None:
+            return {"available": False, "reason": "what on_render or --debug is called with holds its whole scene"}
+        told = self._store.health()
+        return {
+            **told,
+            **{name: self.metrics.total(f"store_{name}") for name in ("hits", "misses") if told["available"]},
         }
 
     def _metrics_text(self) -> str:
@@ -369,12 +382,19 @@ class RenderServer:
         restarts = workers.pop("restarts", {})
         datoviz_workers = self._pools.workers(DATOVIZ)
         datoviz_restarts = datoviz_workers.pop("restarts", {})
+        store = self._store_health()
+        buffers, size, most = (
+            {"": store[name]} if name in store else {} for name in ("buffers", "bytes", "most_bytes")
+        )
         gauges = {
             "workers": ("state", "Worker processes, by state.", workers),
             "datoviz_workers": ("state", "Those of them that draw with Datoviz, by state.", datoviz_workers),
             "connections": ("", "Connections that are open.", {"": self._http.connections if self._http else 0}),
             "inflight_bytes": ("", "Bytes of bodies of requests under way.", {"": self.room.bytes}),
             "renders_under_way": ("", "Renders that run or wait.", {"": self.room.renders}),
+            "store_buffers": ("", "Buffers that are kept.", buffers),
+            "store_bytes": ("", "Bytes that kept buffers take.", size),
+            "store_most_bytes": ("", "Bytes that kept buffers may take.", most),
             "uptime_seconds": ("", "Time since the server was made.", {"": round(time.monotonic() - self._started, 3)}),
         }
         counters = {

@@ -113,6 +113,14 @@ class Store:
             self._say_used(name, data)
             self._forget_most()
 
+    def size(self) -> tuple[int, int]:
+        """How many buffers are kept, and the bytes of all; where there is a folder it is looked through, at most 20 ms."""
+        if self.facts.folder is None:
+            with self._lock:
+                return len(self._memory), self._bytes
+        sizes = [file.size for file in self._files()]
+        return len(sizes), sum(sizes)
+
     def sweep(self) -> None:
         """Let go what nobody has used for too long."""
         with self._lock:
@@ -244,11 +252,14 @@ class SceneStore:
     Args:
         store: what is kept.
         sent: bytes of the scene's body.
+    Attributes:
+        hits: how often what it names was found.
     """
 
     def __init__(self, store: Store, sent: int = 0) -> None:
         self._store = store
         self._taken = sent
+        self.hits = 0
 
     def find(self, name: str, where: str) -> Optional[bytes]:
         """The bytes of that name, or None.
@@ -258,6 +269,7 @@ class SceneStore:
         """
         data = self._store.get(name)
         if data is not None:
+            self.hits += 1
             self._taken += (len(data) + 2) // 3 * 4  # in base64
             if self._taken > self._store.facts.scene_bytes:
                 found = f"{self._taken} bytes with the buffers named so far, expected at most {self._store.facts.scene_bytes}"

@@ -27,6 +27,7 @@ OWNER = "owner.json"  # in each folder: the process whose server's it is
 MEMORY_PART = 8  # of the memory at which a worker is due; by default 128 MiB, as much as a scene of 4M vertices takes
 SWEEP_SECONDS = 30.0
 RENEW_SECONDS = 3600.0
+NOT_RUNNING = "this server is not running"
 # Of a folder whose owner cannot be known, as one in another container: a server renews its own each hour.
 ABANDONED_SECONDS = 24 * 3600.0
 
@@ -44,7 +45,11 @@ class ServerStore:
         self._settings, self._instance = settings, instance
         self._on = ours and settings.store_bytes > 0
         self._opened = False
-        self._reason = ""  # why there is none, once it was opened
+        self._reason = NOT_RUNNING  # why there is none
+        if not ours:
+            self._reason = "the executor is not this server's own, and may be on another machine"
+        elif not settings.store_bytes:
+            self._reason = "switched off, by the setting store_bytes"
         self._pid = os.getpid()
         self._store: Optional[Store] = None
         self._swept = self._renewed = 0.0
@@ -63,16 +68,16 @@ class ServerStore:
         try:
             folder = self._make_folder() if settings.workers else None
         except OSError as exc:
-            reason = exc.strerror or str(exc)
+            reason = f"no place to keep buffers in: {exc.strerror or exc}"
             level = logging.DEBUG if reason == self._reason else logging.WARNING
-            logger.log(level, "no place to keep buffers in, so that clients send them again: %s", reason)
+            logger.log(level, "%s; clients send them again", reason)
             self._store, self._reason = None, reason
             return
         memory_bytes = min(settings.recycle_bytes, (settings.worker_memory_bytes or settings.recycle_bytes) // 4)
         seconds = float(settings.store_seconds)
         facts = StoreFacts(folder, settings.store_bytes, seconds, settings.max_body_bytes, memory_bytes // MEMORY_PART)
         if self._store is None or self._store.facts != facts:
-            self._store, self._reason = Store(facts), ""
+            self._store, self._reason = Store(facts), NOT_RUNNING
 
     def _make_folder(self) -> str:
         """The folder, made where there is memory or another place for it; OSError where there is none."""
@@ -89,6 +94,15 @@ class ServerStore:
         """What is told to who draws; None where there is no store."""
         store = self._store
         return store if store is None or store.facts.folder is None else store.facts
+
+    def health(self) -> dict[str, Any]:
+        """What GET /health tells: where buffers are, how many, the bytes that they take and may take; or why none are kept."""
+        store = self._store
+        if store is None:
+            return {"available": False, "reason": self._reason}
+        number, size = store.size()
+        place, most = store.facts.folder or "memory", store.facts.most_bytes
+        return {"available": True, "place": place, "buffers": number, "bytes": size, "most_bytes": most}
 
     def turn(self) -> None:
         """Called now and then: let go what is old, and keep the folder from being taken for an abandoned one.

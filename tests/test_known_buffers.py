@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import contextlib
+import html
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import tempfile
 import threading
@@ -41,6 +43,7 @@ from gsp_network.transport import Answer, Transport
 
 from .processes import wait_until
 from .scenes import RED
+from .test_server import ask
 
 N = 500
 CANVAS = Canvas(40, 30, 72.0)
@@ -447,8 +450,6 @@ class TestLoss(ClientCase):
 class TestServers(ClientCase):
     def test_header_and_problem(self) -> None:
         """Answers to scenes carry the offer, refusals too; a 409 lists what is missing, and is no fault of the server's."""
-        from .test_server import ask
-
         server = self.serve()
         body = json.dumps(self.connect(server).get_payload(*self.scene(dots(places())))).encode()
         self.assertEqual(ask(server, "POST", "/render", body)[1]["GSP-Buffer-Refs"], "sha256")
@@ -479,6 +480,80 @@ class TestServers(ClientCase):
         self.forget(one)
         self.render(renderers[0], visual)
         self.assertEqual(self.wire.taken(), ["known"])
+
+    def figures(self, server: RenderServer) -> dict[str, float]:
+        """What GET /metrics tells of kept buffers."""
+        text = ask(server, "GET", "/metrics")[2].decode()
+        return {
+            name: float(value) for name, value in re.findall(r"^gsp_network_store_(\w+) (\S+)$", text, re.MULTILINE)
+        }
+
+    @unittest.skipUnless(os.name == "posix", "it kills workers by a signal")
+    def test_told(self) -> None:
+        """/health, /metrics and the page tell how many buffers are kept, their bytes, and how many that were named were there."""
+        for workers in (0, 1):
+            server = self.serve(workers=workers, store_bytes=10**6)
+            renderer, visual = self.connect(server), dots(places())
+            for k in range(5):
+                self.render(renderer, visual, 0.1 * k)
+            size = places().nbytes
+            most = 10**6
+            told = json.loads(ask(server, "GET", "/health")[2])["store"]
+            facts: Any = server._store.given()
+            place = facts.folder if workers else "memory"
+            counts = {"buffers": 1, "bytes": size, "most_bytes": most, "hits": 3, "misses": 0}
+            self.assertEqual(told, {"available": True, "place": place, **counts})
+            if workers:
+                for path in pathlib.Path(place).glob("[0-9a-f]" * 64):
+                    path.unlink()
+                self.replace_workers(server)
+            else:
+                self.forget(server)
+            self.render(renderer, visual)
+            counts["misses"] = 1
+            self.assertEqual({name: server.health()["store"][name] for name in counts}, counts)
+            names = {name: f"{name}_total" if name in ("hits", "misses") else name for name in counts}
+            self.assertEqual(self.figures(server), {names[name]: count for name, count in counts.items()})
+            page = ask(server, "GET", "/")[2].decode()
+            self.assertIn(f"kept buffers: 1, {size / 1e6:.1f} of 1.0 MB; named and there 3, not there 1", page)
+
+    @unittest.skipUnless(os.name == "posix", "it kills workers by a signal")
+    def test_cleaned_up(self) -> None:
+        """Where somebody cleans up the folder with the one around it, buffers are soon kept again."""
+        with tempfile.TemporaryDirectory() as base, mock.patch("gsp_network.folders.SHARED_MEMORY", base):
+            with mock.patch("gsp_network.store_folder.SWEEP_SECONDS", 0.05):
+                server = self.serve(workers=1)
+                renderer, visual = self.connect(server), dots(places())
+                for _ in range(3):
+                    self.render(renderer, visual)
+                place = pathlib.Path(server.health()["store"]["place"])
+                self.assertEqual(str(place.parents[1]), base)
+                shutil.rmtree(place.parent)
+                self.assertTrue(wait_until(place.is_dir))
+                self.replace_workers(server)
+                for _ in range(2):
+                    self.render(renderer, visual)
+                self.assertEqual(self.wire.taken(), ["whole", "keep", "known", "known 409", "keep", "known"])
+                told = server.health()["store"]
+                self.assertEqual((told["place"], told["buffers"]), (str(place), 1))
+                server.close()
+
+    def test_told_why_not(self) -> None:
+        """Where no buffers are kept they tell why; a server that wants a token tells nothing to who shows none."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            table: list[tuple[dict[str, Any], str]] = [
+                ({"store_bytes": 0}, "switched off, by the setting store_bytes"),
+                ({"on_render": print}, "what on_render or --debug is called with holds its whole scene"),
+                ({"executor": pool}, "the executor is not this server's own, and may be on another machine"),
+            ]
+            for settings, reason in table:
+                server = self.serve(**settings)
+                self.assertEqual(server.health()["store"], {"available": False, "reason": reason})
+                self.assertEqual(self.figures(server), {"hits_total": 0, "misses_total": 0})
+                self.assertIn(html.escape(f"kept buffers: none: {reason}"), ask(server, "GET", "/")[2].decode())
+        server = self.serve(token="shown-to-nobody")
+        self.assertNotIn("store", json.loads(ask(server, "GET", "/health")[2]))
+        self.assertEqual(RenderServer(port=0).health()["store"]["reason"], "this server is not running")
 
     def test_given_executor(self) -> None:
         """An executor that is not the server's own, as Dask's, may be on other machines: all is sent, and drawn."""
