@@ -11,7 +11,8 @@ import numpy as np
 
 from .backends import backend, why_not
 from .backends.base import prepare
-from .codec import Scene, decode_document, read_document
+from .codec import Scene, decode_document
+from .documents import read_document
 from .errors import InvalidScene, OtherRenderer
 from .loading import allow_loading
 from .png import encode_png

@@ -26,6 +26,7 @@ from gsp_network import (
     Viewport,
     codec,
     decode_scene,
+    documents,
     encode_scene,
 )
 from gsp_network.settings import DEFAULT_LIMITS, Limits
@@ -54,7 +55,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 
 def document_of(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
-    found = codec.read_document(body, limits)
+    found = documents.read_document(body, limits)
     return found.renderer_name, with_texts(found.data), found.not_finite
 
 
@@ -66,8 +67,8 @@ def scene_of(body: bytes) -> Any:
 
 def cut_of(body: bytes, least: int = CUT) -> dict[str, memoryview]:
     """What is cut out of a body."""
-    with mock.patch.object(codec, "LEAST_CUT", least):
-        return codec._cut(body)[1]
+    with mock.patch.object(documents, "LEAST_CUT", least):
+        return documents._cut(body)[1]
 
 
 class SameAsJson(unittest.TestCase):
@@ -75,9 +76,9 @@ class SameAsJson(unittest.TestCase):
 
     def assert_same(self, body: bytes, limits: Limits = DEFAULT_LIMITS) -> Any:
         """The document, the scene, or the error is the same with and without cutting; returns it."""
-        with mock.patch.object(codec, "LEAST_CUT", WHOLE):
+        with mock.patch.object(documents, "LEAST_CUT", WHOLE):
             expected = outcome(lambda: document_of(body, limits)), outcome(lambda: scene_of(body))
-        with mock.patch.object(codec, "LEAST_CUT", CUT):
+        with mock.patch.object(documents, "LEAST_CUT", CUT):
             found = outcome(lambda: document_of(body, limits)), outcome(lambda: scene_of(body))
         self.assertEqual(found, expected, body)
         return found[0]
@@ -157,17 +158,17 @@ class Cutting(SameAsJson):
 
     def test_short_strings_stay(self) -> None:
         """A string is cut from LEAST_CUT characters on."""
-        for length, count in ((codec.LEAST_CUT - 1, 0), (codec.LEAST_CUT, 1)):
+        for length, count in ((documents.LEAST_CUT - 1, 0), (documents.LEAST_CUT, 1)):
             body = b'{"data":{"data_base64":"' + b"A" * length + b'"}}'
-            self.assertEqual(len(cut_of(body, codec.LEAST_CUT)), count)
+            self.assertEqual(len(cut_of(body, documents.LEAST_CUT)), count)
             self.assert_same(body)
 
     def test_no_copy(self) -> None:
         """What is cut out is the body's own memory, and a body without base64 is parsed as it is."""
         body = b'{"data":{"data_base64":"' + b"A" * 4000 + b'"}}'
-        (text,) = cut_of(body, codec.LEAST_CUT).values()
+        (text,) = cut_of(body, documents.LEAST_CUT).values()
         self.assertIs(text.obj, body)
-        self.assertIs(codec._cut(b'{"data":{}}')[0], codec._cut(b'{"data":{}}')[0])
+        self.assertIs(documents._cut(b'{"data":{}}')[0], documents._cut(b'{"data":{}}')[0])
 
     def test_mutations(self) -> None:
         """Random changes to bodies of every visual make no difference between the two ways."""
@@ -302,9 +303,9 @@ class Chains(unittest.TestCase):
             chain.add(Loud(told))
             chain.add(TransformLinkImmediate(Buffer.from_numpy(np.tile(np.eye(4), (1, 1, 1)), BufferType.mat4)))
             body = encode_scene(*scene_around(chain))
-            self.assertEqual(len(cut_of(body, codec.LEAST_CUT)), 2)
-            for least in (CUT, codec.LEAST_CUT, WHOLE):
-                with mock.patch.object(codec, "LEAST_CUT", least):
+            self.assertEqual(len(cut_of(body, documents.LEAST_CUT)), 2)
+            for least in (CUT, documents.LEAST_CUT, WHOLE):
+                with mock.patch.object(documents, "LEAST_CUT", least):
                     (found,) = decode_scene(body).model_matrices
                     self.assertEqual(found.serialize(), chain.serialize())
 

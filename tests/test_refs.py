@@ -10,7 +10,8 @@ from typing import Any, Optional
 import numpy as np
 
 from gsp_network import Buffer, InvalidScene, TransformChain, TransformLinkImmediate, decode_scene, encode_scene
-from gsp_network.codec import decode_document, read_document
+from gsp_network.codec import decode_document
+from gsp_network.documents import read_document
 from gsp_network.errors import MissingBuffers
 from gsp_network.rendering import render_payload, render_timed
 from gsp_network.scene.refs import name_of
