@@ -1,4 +1,4 @@
-"""Scenes as JSON with base64, and back. No files, no sockets.
+"""Scenes as JSON with base64, or packed, and back. No files, no sockets.
 
 The document: ``{"renderer_name": ..., "data": {"canvas", "viewports", "visuals", "model_matrices", "cameras"}}``, four lists
 of one length, entry i of each belonging together. The field tables of `scene.objects` and `scene.visuals` say what stands in
@@ -10,6 +10,7 @@ is wrong, naming its place as ``visuals[0].sizes``, and ignores unknown keys, so
 
 from __future__ import annotations
 
+import binascii
 import json
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -18,7 +19,8 @@ from typing import Any, Callable, Optional, Sequence, TypeVar, cast
 
 from .documents import Document, read_document
 from .errors import InvalidScene, MissingBuffers, kind_of
-from .scene.buffers import Buffer, BufferType, base64_of
+from .packed import LEAST_BYTES, pack
+from .scene.buffers import Buffer, BufferType, base64_of, raw_bytes
 from .scene.objects import (
     Camera,
     Canvas,
@@ -31,7 +33,7 @@ from .scene.objects import (
     check_string,
     is_chain,
 )
-from .scene.refs import BASE64, BufferData, BufferStore, Namer, all_missing, decode_buffer
+from .scene.refs import BASE64, RAW, BufferData, BufferStore, Namer, all_missing, decode_buffer
 from .scene.transforms import TransBuf, TransformChain, member
 from .scene.visuals import VISUALS, VisualBase
 from .settings import DEFAULT_LIMITS, Limits, check_renderer_name
@@ -39,6 +41,9 @@ from .settings import DEFAULT_LIMITS, Limits, check_renderer_name
 _Known = TypeVar("_Known", bound=SceneObject)
 _LISTS = ("viewports", "visuals", "model_matrices", "cameras")
 _MARK = "<base64>"  # in place of a buffer's text while JSON is written
+_BEFORE = b'"%s":"' % BASE64.encode("ascii")
+_WRITTEN = b'%s%s"' % (_BEFORE, _MARK.encode("ascii"))  # in a string the quotes would have backslashes
+_RAW_KEY = b'"%s":' % RAW.encode("ascii")
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ def encode_scene(
     cameras: Sequence[Any],
     renderer_name: Optional[str] = None,
     name: Optional[Namer] = None,
+    packed: bool = False,
 ) -> bytes:
     """A scene as the body of a request.
 
@@ -76,8 +82,9 @@ def encode_scene(
         model_matrices: one mat4 each: Buffer, TransformChain or numpy array (4, 4).
         renderer_name: who shall draw, as the server is told it; None leaves that to the server.
         name: decides for each buffer, those in chains aside, whether it is named by its hash; None: none is.
+        packed: with the bytes of buffers behind the JSON, unless there are few; see `packed`. Chains have theirs in it.
     Returns:
-        UTF-8 JSON.
+        UTF-8 JSON, or the packed form.
     Raises:
         InvalidScene: lists of different lengths, or an object that is none of a scene's.
     """
@@ -92,21 +99,28 @@ def encode_scene(
     document = {"data": data} if renderer_name is None else {"renderer_name": renderer_name, "data": data}
     if renderer_name is not None:
         check_renderer_name(renderer_name)
-    strings: list[bytes] = []  # in the order of the document
+    buffers: list[Buffer] = []  # in the order of the document
 
     def write(value: Any) -> dict[str, Any]:
         data = _data_of(value)
         sent = data.decide(name)
         if sent is None:
             return data.fields()
-        strings.append(base64_of(sent))
+        buffers.append(sent)
         return data.fields(_MARK)
 
-    around = _dump(document, write).split(_MARK.encode("ascii"))
-    if len(around) != len(strings) + 1:  # the mark stands in somebody's text too
+    text = _dump(document, write)
+    around = text.split(_WRITTEN)
+    if len(around) != len(buffers) + 1:  # a chain holds the same
         return _dump(document, lambda value: value.fields(None if value.sent is None else value.sent.to_base64()))
-    pieces = [piece for pair in zip(around, strings) for piece in pair]
-    return b"".join([*pieces, around[-1]])
+    if packed and _RAW_KEY not in text:
+        blobs = [raw_bytes(buffer) for buffer in buffers]
+        if sum(blob.nbytes for blob in blobs) >= LEAST_BYTES:
+            return pack(around, blobs)
+    pieces = [around[0]]
+    for buffer, piece in zip(buffers, around[1:]):
+        pieces += _BEFORE, base64_of(buffer), b'"', piece
+    return b"".join(pieces)
 
 
 def _data_of(value: Any) -> BufferData:
@@ -193,7 +207,7 @@ def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
     """The scene in the body of a request, every field checked; chains are kept as they are, not run.
 
     Args:
-        body: UTF-8 JSON.
+        body: UTF-8 JSON, or the packed form.
         limits: of these, max_json_items, max_depth and max_visuals are held here, before what they bound is made.
     Raises:
         MalformedBody: not UTF-8, not JSON, a key given twice, nested too deep, an integer of over 20 digits.
@@ -280,6 +294,8 @@ def _decode_chain(fields: dict[str, Any], where: str, _: Optional[BufferStore]) 
             if isinstance(item, dict):
                 if isinstance(item.get(BASE64), memoryview):
                     item[BASE64] = str(item[BASE64], "ascii")
+                if isinstance(item.get(RAW), memoryview):
+                    item[BASE64] = binascii.b2a_base64(item.pop(RAW), newline=False).decode("ascii")
                 below += item.values()
             elif isinstance(item, list):
                 below += item

@@ -1,4 +1,4 @@
-"""The body of a request, JSON, as a document: strict, and with long base64 strings left where they are. No files, no sockets."""
+"""The body of a request as a document: strict, and with the bytes of its buffers left where they are. No files, no sockets."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any, Optional, Union
 import numpy as np
 
 from .errors import MalformedBody
+from .packed import is_packed, split
 from .scene.buffers import check_bytes
-from .scene.refs import BASE64
+from .scene.refs import BASE64, RAW
 from .scene.transforms import member
 from .settings import DEFAULT_LIMITS, Limits, check_renderer_name
 
@@ -27,7 +28,8 @@ _VALUE = re.compile(rb'(?<!\\)"data_base64"[ \t\n\r]*:[ \t\n\r]*"')
 class Document:
     """The body of a request as JSON's own values, of which nothing but the renderer's name was looked at.
 
-    A long text of a key "data_base64" is a memoryview of the body instead, of ASCII without quotes, backslashes and controls.
+    A long text of a key "data_base64" is a memoryview of the body instead, of ASCII without quotes, backslashes and controls. So
+    is, in a packed body, every range of a key "data_raw", of the bytes that it stands for.
 
     Attributes:
         renderer_name: one of RENDERER_NAMES, or None where the request names none.
@@ -42,14 +44,20 @@ class Document:
 
 def read_document(body: Union[bytes, mmap], limits: Limits = DEFAULT_LIMITS) -> Document:
     """The first half of `decode_scene`, with its errors: parsed, and not decoded, which is cheap beside the rest."""
-    document, not_finite = _parse(body if isinstance(body, mmap) else check_bytes(body, "body"), limits)
+    body = body if isinstance(body, mmap) else check_bytes(body, "body")
+    whole = memoryview(body)
+    if is_packed(whole):
+        text, blobs = split(whole)
+        document, not_finite = _parse(bytes(text), limits, blobs)
+    else:
+        document, not_finite = _parse(body, limits, None)
     data = member(document, "data", "", dict)
     name = document.get("renderer_name")
     return Document(None if name is None else check_renderer_name(name), data, not_finite)
 
 
-def _parse(body: Union[bytes, mmap], limits: Limits) -> tuple[Any, list[str]]:
-    """The JSON document, see `Document`, and the numbers in it that are not finite."""
+def _parse(body: Union[bytes, mmap], limits: Limits, blobs: Optional[memoryview]) -> tuple[Any, list[str]]:
+    """The JSON document, see `Document`, and the numbers in it that are not finite; `blobs` are the bytes behind it."""
     around, strings = _cut(body)
     limits.check(
         "max_json_items", "body", sum(around.count(mark) for mark in (b",", b"[", b"{")), "values and containers"
@@ -58,12 +66,12 @@ def _parse(body: Union[bytes, mmap], limits: Limits) -> tuple[Any, list[str]]:
     found = -1
     try:
         try:
-            document, not_finite, found = _load(around, strings)
+            document, not_finite, found = _load(around, strings, blobs)
         except ValueError:
             if not strings:
                 raise
         if found != len(strings):  # a fault, whose place the whole tells; or the sender wrote one of our short texts
-            document, not_finite, _ = _load(body[:], {})
+            document, not_finite, _ = _load(body[:], {}, blobs)
     except UnicodeDecodeError as exc:
         raise MalformedBody(f"body: byte {exc.start} is not UTF-8") from None
     except RecursionError:
@@ -111,7 +119,7 @@ def _cut(body: Union[bytes, mmap]) -> tuple[bytes, dict[str, memoryview]]:
     return (b"".join([*around, body[kept_from:]]), strings) if strings else (body[:], strings)
 
 
-def _load(body: bytes, strings: dict[str, memoryview]) -> tuple[Any, list[str], int]:
+def _load(body: bytes, strings: dict[str, memoryview], blobs: Optional[memoryview]) -> tuple[Any, list[str], int]:
     """What `_parse` returns, of a body from which `strings` were cut, and how many were put in again.
 
     Raises:
@@ -120,6 +128,7 @@ def _load(body: bytes, strings: dict[str, memoryview]) -> tuple[Any, list[str], 
         MalformedBody: as `decode_scene` says.
     """
     not_finite: list[str] = []
+    ranges: list[tuple[int, int]] = []
     found = 0
 
     def number(digits: str) -> float:
@@ -135,16 +144,43 @@ def _load(body: bytes, strings: dict[str, memoryview]) -> tuple[Any, list[str], 
         if isinstance(text, str) and text in strings:
             fields[BASE64] = strings[text]
             found += 1
+        if blobs is not None and RAW in fields:
+            start, end = _range(fields[RAW], len(blobs))
+            ranges.append((start, end))
+            fields[RAW] = blobs[start:end]
         return fields
 
     document = json.loads(
         body.decode("utf-8"),
-        object_pairs_hook=fields_of if strings else _object,
+        object_pairs_hook=fields_of if strings or blobs is not None else _object,
         parse_int=_integer,
         parse_float=number,
         parse_constant=number,
     )
+    if blobs is not None:
+        _check_ranges(ranges, len(blobs))
     return document, not_finite, found
+
+
+def _range(value: Any, size: int) -> tuple[int, int]:
+    """Where the bytes of a buffer begin and end, of `size` behind the JSON."""
+    if isinstance(value, list) and len(value) == 2 and all(type(number) is int and number >= 0 for number in value):
+        start, end = value[0], sum(value)
+        if end <= size:
+            return start, end
+    found = json.dumps(value, default=str)[:80]
+    raise MalformedBody(f"body: {RAW} {found}, expected [offset, length] in the {size} bytes behind the JSON")
+
+
+def _check_ranges(ranges: list[tuple[int, int]], size: int) -> None:
+    """Refuse bytes that belong to no buffer, or to several: a small body would hold much."""
+    expected = 0
+    for start, end in sorted(ranges):
+        if start != expected:
+            raise MalformedBody(f"body: {RAW} [{start}, {end - start}], expected one that begins at {expected}")
+        expected = end
+    if expected != size:
+        raise MalformedBody(f"body: {size - expected} bytes behind the JSON that are no buffer's")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from .admission import Access, Room
 from .deadlines import left
 from .errors import GspNetworkError, RequestRefused, ServerBusy
 from .head import Fields, Head, length_of_body, length_of_head, parse_head
-from .settings import Settings, is_loopback
+from .settings import PACKED_KIND, PACKED_MAGIC, Settings, is_loopback
 
 if TYPE_CHECKING:
     import ssl
@@ -100,6 +100,10 @@ class Owner(Protocol):
     @property
     def closing(self) -> bool:
         """Whether no new request is taken."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The media types that bodies may have."""
 
     def turn(self) -> None:
         """Called by the accepting thread, ten times a second where nothing happens."""
@@ -304,8 +308,7 @@ class Connection(socketserver.BaseRequestHandler):
         elif head.path not in OPEN_PATHS:
             owner.access.check_token(head)
         length = length_of_body(head, self._settings.max_body_bytes)
-        if head.method == "POST":
-            _check_kind(head)
+        kind = _kind_of(head, owner.kinds) if head.method == "POST" else ""
         expected = head.fields.get("Expect") or ""
         if expected.lower() not in ("", "100-continue"):
             raise RequestRefused(417, "expectation_failed", "Expect: only 100-continue is known")
@@ -320,6 +323,8 @@ class Connection(socketserver.BaseRequestHandler):
                 self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = self._read_body(length)
             self._unread = False
+            if body.startswith(PACKED_MAGIC) != (kind == PACKED_KIND):
+                raise RequestRefused(400, "bad_request", f"body: does not begin as {kind} does")
             return self._hand_over(head, body)
 
     def _is_near(self) -> bool:
@@ -405,10 +410,11 @@ class Connection(socketserver.BaseRequestHandler):
             logger.debug("%s went away: %s", self.client_address[0], type(exc).__name__)
 
 
-def _check_kind(head: Head) -> None:
-    """Refuse a body that is not JSON by its type, which no web page can send elsewhere without asking, or is compressed."""
+def _kind_of(head: Head, taken: tuple[str, ...]) -> str:
+    """The type of a body: one that no web page can send elsewhere without asking. Others are refused, and compressed bodies."""
     kind = (head.fields.get("Content-Type") or "").split(";", 1)[0].strip().lower()
-    if kind != "application/json":
-        raise RequestRefused(415, "not_json", "Content-Type: expected application/json")
+    if kind not in taken:
+        raise RequestRefused(415, "not_json", f"Content-Type: expected {' or '.join(taken)}")
     if (head.fields.get("Content-Encoding") or "identity").lower() != "identity":
         raise RequestRefused(415, "content_encoding", "Content-Encoding: expected identity, none other is taken")
+    return kind

@@ -42,6 +42,9 @@ from .pools import DATOVIZ, MATPLOTLIB, Pools
 from .run_files import RunFile
 from .settings import (
     FALLBACK_HEADER,
+    JSON_KIND,
+    OFFER_HEADER,
+    PACKED_KIND,
     REFS_HEADER,
     REFS_KIND,
     RENDERER_ALIASES,
@@ -72,7 +75,7 @@ class RenderServer:
         executor: runs `workers.render`; any `concurrent.futures.Executor`, which stays the caller's to shut down. None: `workers`
             processes of the server's own and, for Datoviz, `datoviz_workers` more or, where `workers` is 0, a thread of its own.
         on_render: called with each request's body and its picture, in the thread that serves it; what it raises is logged. For
-            it each body holds its whole scene: clients are offered to name no buffers then.
+            it each body is JSON and holds its whole scene: clients are offered nothing else then.
         settings: any other row of the settings table, by name; what is not given is taken from the environment.
     Attributes:
         access: who may ask; `access.made` is the token that was made because the address needs one and none was given.
@@ -246,9 +249,17 @@ class RenderServer:
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included; sets `current_request` meanwhile."""
         response = self._answer(request)
-        if request.path == "/render" and self._kept() is not None:
-            return response._replace(headers={**response.headers, REFS_HEADER: REFS_KIND})
-        return response
+        if request.path != "/render":
+            return response
+        offers = {OFFER_HEADER: ", ".join(self.kinds)}
+        if self._kept() is not None:
+            offers[REFS_HEADER] = REFS_KIND
+        return response._replace(headers={**response.headers, **offers})
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The media types of scenes that are taken; a hook gets JSON alone."""
+        return (JSON_KIND,) if self.on_render is not None else (JSON_KIND, PACKED_KIND)
 
     def _kept(self) -> Given:
         """Where scenes find the buffers that they name; None where they have to hold all, as they do for a hook."""

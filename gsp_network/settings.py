@@ -33,6 +33,15 @@ FALLBACK_HEADER = "GSP-Fallback"
 REFS_HEADER, REFS_KIND = "GSP-Buffer-Refs", "sha256"
 """Header of answers by a server that takes buffers by their hash alone, once it has had them, and which hash that is."""
 
+JSON_KIND, PACKED_KIND = "application/json", "application/vnd.gsp.scene"
+"""The media types of a request's body: a document with base64 in it, and one with the bytes behind it (see `packed`)."""
+
+PACKED_MAGIC = b"\x93GSP\x01\r\n\x1a"
+"""How a body of the second kind begins, and none of the first; the 1 is its version."""
+
+OFFER_HEADER = "Accept-Post"
+"""Header of a server's answers: the kinds that it takes (W3C, Linked Data Platform 1.0, 7.1)."""
+
 _Settings = TypeVar("_Settings", bound="Limits")
 
 

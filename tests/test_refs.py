@@ -113,7 +113,7 @@ class TestNames(unittest.TestCase):
             (named(body, name="../" + good[3:]), "expected a SHA-256 as 64 digits"),
             (named(body, name=[good]), "list, expected a SHA-256"),
             (changed(body, *POSITIONS, "data_ref", value=None), "null, expected a SHA-256"),
-            (named(body, name="0" * 64), f"0{{64}}, but data_base64 holds bytes of {good}"),
+            (named(body, name="0" * 64), f"0{{64}}, but the bytes that it came with are {good}"),
             (named(body, True, count=99), "a buffer of 1200 bytes, expected 1188"),
             (named(body, True, count=2**31 - 1), "a buffer of 1200 bytes, expected 25769803764"),
         ):

@@ -249,7 +249,7 @@ class TestFile(FileTestCase):
         for frame in frames:
             file, number, line = frame.split("|", 2)
             self.assertEqual((file, lines[int(number) - 1].strip()), (str(self.file), line))
-        self.assertIn(frames[-1].split("|", 2)[2], sources()["codec.py"])
+        self.assertIn(frames[-1].split("|", 2)[2], sources()["documents.py"])
 
     def test_command_lines(self) -> None:
         """`python FILE COMMAND` and `-m` run the command lines, whatever the file's name, and tell how to call them."""

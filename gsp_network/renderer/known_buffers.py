@@ -18,6 +18,7 @@ from typing import Any, Iterable, Optional, Union
 
 import numpy as np
 
+from ..packed import is_packed, join, range_of, split
 from ..scene.buffers import Buffer, buffer_on
 from ..scene.refs import LEAST_BYTES, name_of
 
@@ -56,15 +57,27 @@ class Body(bytes):
         return body
 
     def whole(self, keep: bool) -> bytes:
-        """The same scene with all its buffers, to be kept or without any names."""
+        """The same scene with all its buffers, to be kept or without any names; in the form that it has."""
+        packed = is_packed(self)
+        text, blobs = split(memoryview(self)) if packed else (memoryview(self), memoryview(b""))
+        added: list[_Copy] = []
+        offset = len(blobs)
 
         def filled(match: re.Match[bytes]) -> bytes:
+            nonlocal offset
             name, kept = match[1].decode(), match[0] if keep else b""
-            if name in self.alone:
-                return b',"data_base64":"%s"%s' % (binascii.b2a_base64(self.alone[name], newline=False), kept)
-            return kept if name in self.told else match[0]
+            if name not in self.alone:
+                return kept if name in self.told else match[0]
+            copy = self.alone[name]
+            if not packed:
+                return b',"data_base64":"%s"%s' % (binascii.b2a_base64(copy, newline=False), kept)
+            added.append(copy)
+            offset += len(copy)
+            return b",%s%s" % (range_of(offset - len(copy), copy), kept)
 
-        data = _NAMED.sub(filled, self)
+        data = _NAMED.sub(filled, text)
+        if packed:
+            data = join(data, [blobs, *added])
         return Body.of(data, {}, self.told | set(self.alone), self.round) if keep else data
 
 

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Sequence, Ty
 
 from ..codec import build_payload, encode_scene
 from ..errors import GspNetworkError
+from ..packed import as_json, is_packed
 from ..scene.contracts import RendererBase
 from ..scene.events import Event
 from ..settings import (
     FALLBACK_HEADER,
+    JSON_KIND,
+    OFFER_HEADER,
+    PACKED_KIND,
     REFS_HEADER,
     REFS_KIND,
     RENDERER_HEADER,
     check_renderer_name,
     environment_renderer_name,
 )
-from ..transport import RETRIES, PathLike, Transport, environment_token, picture_of
+from ..transport import RETRIES, Answer, PathLike, Transport, environment_token, picture_of
 from .known_buffers import Body, KnownBuffers
 
 if TYPE_CHECKING:
@@ -30,6 +34,16 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 logger = logging.getLogger(__name__)
+
+REFUSED = (
+    400,
+    403,
+    406,
+    415,
+    422,
+    500,
+    501,
+)  # what a server, or a proxy, answers to a body of a kind that it does not know
 
 
 def _inches(pixels: int, dpi: float) -> float:
@@ -61,6 +75,7 @@ class NetworkRenderer(RendererBase):
         cafile: PEM file with the certificates to trust for https in place of the system's, such as the server's own.
         retries: how often a request is sent again while the server is busy (503) or not there; 0 for never.
         use_refs: send a buffer that does not change once, where the server offers to keep it, and its hash from then on.
+        use_packed: send large buffers as they are, where the server offers to take them so, and not in base64.
     Attributes:
         on_frame: an Event that is dispatched with the body of each frame's request, in the order of the frames, with all buffers.
     Raises:
@@ -78,6 +93,7 @@ class NetworkRenderer(RendererBase):
         cafile: Optional[PathLike] = None,
         retries: int = RETRIES,
         use_refs: bool = True,
+        use_packed: bool = True,
     ) -> None:
         build_payload(canvas, [], [], [], [])  # raises for what is no canvas
         self._canvas = canvas
@@ -93,6 +109,7 @@ class NetworkRenderer(RendererBase):
         )
         self.on_frame: Event[Callable[[bytes], None]] = Event()
         self._known = KnownBuffers() if use_refs else None
+        self._use_packed, self._packs = use_packed, False
         self._picture: Optional[bytes] = None
         self._figure: Optional[Figure] = None
         self._image: Optional[AxesImage] = None
@@ -147,11 +164,12 @@ class NetworkRenderer(RendererBase):
         self._check_open()
         frame = None if self._known is None else self._known.frame()
         scene = self._canvas, viewports, visuals, model_matrices, cameras
-        body = encode_scene(*scene, self._renderer_name, None if frame is None else frame.name)
+        packed = self._packs and not self.on_frame.has_callbacks
+        body = encode_scene(*scene, self._renderer_name, None if frame is None else frame.name, packed)
         if frame is not None:
             body = frame.body(body)
         if self.on_frame.has_callbacks:
-            self.on_frame.dispatch(body.whole(keep=False) if isinstance(body, Body) else body)
+            self.on_frame.dispatch(as_json(body.whole(keep=False) if isinstance(body, Body) else body))
         return body
 
     def request(self, body: bytes) -> bytes:
@@ -161,20 +179,37 @@ class NetworkRenderer(RendererBase):
             ServerUnreachable, DeadlineExceeded, BadResponse, ServerError, GspNetworkError: see `render`.
         """
         self._check_open()
-        headers = {"Content-Type": "application/json", "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
         deadline = time.monotonic() + self._transport.timeout
-        answer = self._transport.post("/render", body, headers)
-        if self._known is not None:
-            whole = self._known.after(body, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND)
-            if whole is not None:  # once: it names nothing alone
-                answer = self._transport.post("/render", whole, headers, max(deadline - time.monotonic(), 0.0))
-                self._known.after(whole, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND)
+        answer = self._post(body, None)
+        other = self._instead_of(body, answer)
+        if other is not None:  # once: it is what any server takes, or names nothing alone
+            answer = self._post(other, max(deadline - time.monotonic(), 0.0))
+            self._instead_of(other, answer)
         picture = picture_of(answer, self._transport.base_url)
         if FALLBACK_HEADER in answer.headers and not self._told_fallback:
             self._told_fallback = True  # once: with this scene it will be so for every frame
             drawn_by, asked = str(answer.headers[FALLBACK_HEADER])[:40], self._renderer_name
             logger.warning("%s: %r drew, since %s could not", self._transport.base_url, drawn_by, asked)
         return picture
+
+    def _post(self, body: bytes, timeout: Optional[float]) -> Answer:
+        kind = PACKED_KIND if is_packed(body) else JSON_KIND
+        headers = {"Content-Type": kind, "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
+        return self._transport.post("/render", body, headers, timeout)
+
+    def _instead_of(self, body: bytes, answer: Answer) -> Optional[bytes]:
+        """What to send in place of a body after its answer, which tells what the server takes; None where the answer stands."""
+        offered = [kind.strip() for kind in (answer.headers.get(OFFER_HEADER) or "").split(",")]
+        takes_packed = self._use_packed and PACKED_KIND in offered
+        other = None
+        if self._known is not None:
+            other = self._known.after(body, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND)
+        if answer.status == 200:
+            self._packs = takes_packed
+        elif is_packed(body) and not takes_packed and answer.status in REFUSED:
+            self._packs = False
+            return as_json(body.whole(keep=False) if isinstance(body, Body) else body)
+        return other
 
     def get_server_health(self) -> dict[str, Any]:
         """What the server tells of itself at GET /health; empty where it tells nothing that we know, as one of GSP_API's.

@@ -198,6 +198,18 @@ class Buffer:
             raise InvalidScene(where, _base64_fault(text, buffer_type, count))
         return buffer_on(data, buffer_type)
 
+    @staticmethod
+    def from_raw(data: memoryview, buffer_type: BufferType, count: int, where: str) -> Buffer:
+        """A buffer of a copy of `data`, so that what that lies in can be let go.
+
+        Raises:
+            InvalidScene: at `where`: not the bytes of `count` elements.
+        """
+        size = count * buffer_type.item_size
+        if len(data) != size:
+            raise InvalidScene(where, f"{len(data)} bytes, expected {size} ({count} x {buffer_type.name})")
+        return buffer_on(bytes(data), buffer_type)
+
     def _check_range(self, offset: int, count: int) -> None:
         check_int(offset, "offset", least=0)
         check_int(count, "count", least=0)
@@ -208,9 +220,14 @@ class Buffer:
         return f"Buffer(count={len(self._array)}, buffer_type={self._type.name})"
 
 
+def raw_bytes(buffer: Buffer) -> memoryview:
+    """A buffer's bytes, where they are."""
+    return np.ascontiguousarray(buffer.to_numpy()).reshape(-1).view(np.uint8).data
+
+
 def base64_of(buffer: Buffer) -> bytes:
     """A buffer's bytes in base64, as `Buffer.to_base64` gives them as text."""
-    return binascii.b2a_base64(np.ascontiguousarray(buffer.to_numpy()).view(np.uint8).data, newline=False)
+    return binascii.b2a_base64(raw_bytes(buffer), newline=False)
 
 
 def _base64_fault(text: Union[str, memoryview], buffer_type: BufferType, count: int) -> str:

@@ -1,7 +1,7 @@
 """Buffers named by their content: ``data_ref``, the SHA-256 (FIPS 180-4) of a buffer's bytes in lower-case hex.
 
-Beside ``data_base64`` it means "keep this", alone "you have it". Where buffers are kept is somebody else's: a `BufferStore`.
-Links of a chain have none: what they hold is theirs.
+Beside ``data_base64``, or ``data_raw`` of a packed body, it means "keep this", alone "you have it". Where buffers are kept is
+somebody else's: a `BufferStore`. Links of a chain have none: what they hold is theirs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..errors import InvalidScene, MissingBuffers, kind_of
 from .buffers import Buffer, buffer_on, check_int
 from .transforms import buffer_type_named, member
 
-REF, BASE64 = "data_ref", "data_base64"
+REF, BASE64, RAW = "data_ref", "data_base64", "data_raw"
 LEAST_BYTES = 1024  # a shorter buffer is sent in less than it costs to look for it
 MOST_MISSING = 4096  # that one error tells of
 _NAME = re.compile("[0-9a-f]{64}")
@@ -71,20 +71,24 @@ def decode_buffer(fields: dict[str, Any], where: str, store: Optional[BufferStor
     """
     count = check_int(member(fields, "count", where), f"{where}.count", least=0)
     buffer_type = buffer_type_named(member(fields, "buffer_type", where), f"{where}.buffer_type")
-    if REF not in fields:
-        return Buffer.from_base64(member(fields, BASE64, where), buffer_type, count, f"{where}.{BASE64}")
+    sent: Optional[Buffer] = None
+    if isinstance(fields.get(RAW), memoryview):
+        sent = Buffer.from_raw(fields[RAW], buffer_type, count, f"{where}.{RAW}")
+    elif _is_sent(fields) or REF not in fields:
+        sent = Buffer.from_base64(member(fields, BASE64, where), buffer_type, count, f"{where}.{BASE64}")
+    if sent is not None and REF not in fields:
+        return sent
     name, path = fields[REF], f"{where}.{REF}"
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         found = repr(name[:80]) if isinstance(name, str) else kind_of(name)
         raise InvalidScene(path, f"{found}, expected a SHA-256 as 64 digits of lower-case hex")
-    if BASE64 in fields:
-        buffer = Buffer.from_base64(fields[BASE64], buffer_type, count, f"{where}.{BASE64}")
-        data = buffer.to_bytes()
+    if sent is not None:
+        data = sent.to_bytes()
         if name_of(data) != name:
-            raise InvalidScene(path, f"{name}, but {BASE64} holds bytes of {name_of(data)}")
+            raise InvalidScene(path, f"{name}, but the bytes that it came with are {name_of(data)}")
         if store is not None and len(data) >= LEAST_BYTES:
             store.keep(name, data)
-        return buffer
+        return sent
     kept = None if store is None else store.find(name, path)
     if kept is None:
         raise MissingBuffers(where, [name])
@@ -92,6 +96,11 @@ def decode_buffer(fields: dict[str, Any], where: str, store: Optional[BufferStor
     if len(kept) != size:
         raise InvalidScene(path, f"a buffer of {len(kept)} bytes, expected {size} ({count} x {buffer_type.name})")
     return buffer_on(kept, buffer_type)
+
+
+def _is_sent(fields: dict[str, Any]) -> bool:
+    """Whether a buffer's bytes came along; in a packed body they are there already, in JSON a key of that name is nobody's."""
+    return BASE64 in fields or isinstance(fields.get(RAW), memoryview)
 
 
 def all_missing(first: MissingBuffers, data: dict[str, Any], store: Optional[BufferStore]) -> MissingBuffers:
@@ -112,7 +121,7 @@ def _named_alone(data: dict[str, Any]) -> Iterator[str]:
         for item in level:
             if isinstance(item, dict):
                 name = item.get(REF)
-                if isinstance(name, str) and _NAME.fullmatch(name) and BASE64 not in item:
+                if isinstance(name, str) and _NAME.fullmatch(name) and not _is_sent(item):
                     yield name
                 below += item.values()
             elif isinstance(item, list):
