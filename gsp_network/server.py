@@ -32,7 +32,7 @@ from .access_log import log_exchange
 from .admission import Access, Room
 from .calls import request_id
 from .dispatch import Dispatch
-from .errors import AccessDenied, GspNetworkError, MissingBuffers, ServerStartError
+from .errors import AccessDenied, GspNetworkError, MissingBuffers, RequestRefused, ServerStartError
 from .framing import Exchange, Request, Response, problem
 from .head import Head
 from .listening import LAST_SECONDS, TURN_SECONDS, HttpServer, listen, tls_context
@@ -45,6 +45,7 @@ from .settings import (
     JSON_KIND,
     OFFER_HEADER,
     PACKED_KIND,
+    PACKED_MAGIC,
     REFS_HEADER,
     REFS_KIND,
     RENDERER_ALIASES,
@@ -306,6 +307,8 @@ class RenderServer:
 
     def render(self, request: Request) -> Response:
         """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
+        if request.body.startswith(PACKED_MAGIC) and PACKED_KIND not in self.kinds:  # its hook came a moment ago
+            raise RequestRefused(415, "not_json", f"body: of {PACKED_KIND}, expected {JSON_KIND}")
         began = time.perf_counter()
         drawn = self._dispatch.draw(request.body, request.headers.get(RENDERER_HEADER), self._kept())
         drawing = drawn.decode_s + drawn.draw_s + drawn.encode_s

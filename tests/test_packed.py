@@ -24,6 +24,7 @@ from gsp_network import (
     LimitExceeded,
     MalformedBody,
     Pixels,
+    RenderServer,
     ServerError,
     TransformChain,
     TransformLinkImmediate,
@@ -335,6 +336,27 @@ class TestOverHttp(ClientCase):
         self.render(renderer, visual)
         self.assertEqual(self.kinds(), ["packed 415", "json", "json"])
         self.assertEqual([json.loads(body)["renderer_name"] for body in bodies], ["matplotlib"] * 2)
+
+    def test_hook_of_this_moment(self) -> None:
+        """A hook that comes while a packed body is on its way is not called with it, but with the JSON that follows."""
+        bodies: list[bytes] = []
+
+        class Late(RenderServer):
+            hooked = False
+
+            def render(self, request: Any) -> Any:
+                self.on_render = (lambda body, picture: bodies.append(body)) if self.hooked else None
+                return RenderServer.render(self, request)
+
+        server = Late(0, workers=0, datoviz_workers=0).start()
+        self.addCleanup(server.close)
+        renderer = self.connect(server)
+        self.render(renderer, many(1))
+        self.render(renderer, many(2))
+        server.hooked = True
+        self.render(renderer, many(3))
+        self.assertEqual(self.kinds(), ["json", "packed", "packed 415", "json"])
+        self.assertEqual([json.loads(body)["renderer_name"] for body in bodies], ["matplotlib"])
 
     def test_other_server(self) -> None:
         """A server that knows nothing of it, and answers as such ones do, is sent JSON; its own errors are told as they are."""
