@@ -307,7 +307,8 @@ class RenderServer:
 
     def render(self, request: Request) -> Response:
         """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
-        if request.body.startswith(PACKED_MAGIC) and PACKED_KIND not in self.kinds:  # its hook came a moment ago
+        hook = self.on_render
+        if hook is not None and request.body.startswith(PACKED_MAGIC):  # it came while the body was on its way
             raise RequestRefused(415, "not_json", f"body: of {PACKED_KIND}, expected {JSON_KIND}")
         began = time.perf_counter()
         drawn = self._dispatch.draw(request.body, request.headers.get(RENDERER_HEADER), self._kept())
@@ -317,9 +318,9 @@ class RenderServer:
         self.metrics.add("store_hits", drawn.hits)
         self.metrics.observe("queue_seconds", queued)
         self.metrics.observe("render_seconds", drawing)
-        if self.on_render is not None:
+        if hook is not None:
             try:
-                self.on_render(request.body, drawn.picture)
+                hook(request.body, drawn.picture)
             except Exception:
                 logger.exception("request %s: on_render failed", request.id)
         phases = {"queue": queued, "decode": drawn.decode_s, "draw": drawn.draw_s, "encode": drawn.encode_s}
