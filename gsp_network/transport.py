@@ -1,45 +1,34 @@
-"""One HTTP request: kept connections, a few tries within one total deadline, every failure an error of ours.
+"""One HTTP request: a few tries within one total deadline, every failure an error of ours.
 
 What a server sends is not trusted: no redirects, no schemes but http and https, no answer beyond a size, no picture that is
-not whole; over https no certificate that does not verify. Standard library only.
+not whole. Standard library only.
 """
 
 from __future__ import annotations
 
-import functools
 import http.client
-import io
 import json
 import logging
 import os
 import random
-import selectors
 import socket
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import zlib
-from typing import Any, Callable, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Optional
 
 from . import __version__
-from .commands import calling
-from .deadlines import ReceivingSide, connecting, left, verifying_context
+from .connections import Connections, Kept, PathLike, explain, tls_context
 from .errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable, kind_of
+from .png import png_fault
 from .settings import environment_variable, is_loopback, is_token
-
-try:
-    import ssl  # http.client has loaded it already
-except ImportError:  # a Python that was built without OpenSSL: http alone
-    ssl = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 READ_BYTES = 2**20
 DETAIL_CHARS = 2000  # of a server's own words
-PROXY_PASSWORD = "Proxy-authorization"  # as urllib.request spells it
 # The picture of the largest canvas that a server draws by default, uncompressed, is 64 MiB.
 MAX_ANSWER_BYTES = 256 * 2**20
 TOKEN_VARIABLE = environment_variable("token")
@@ -47,16 +36,6 @@ BUSY = 503
 RETRIES = 3
 FIRST_BACKOFF_SECONDS = 0.1  # then 0.4 and 1.6: a server that starts anew takes about a second
 MAX_RETRY_AFTER_SECONDS = 30  # a server may ask for hours
-# What helps against a certificate that does not verify, by OpenSSL's X509_V_ERR_... number; else cafile does.
-CERTIFICATE_REMEDIES = {
-    9: "is this machine's clock right?",
-    10: "the server needs a new one",
-    62: "ask by a name that the certificate holds",
-    64: "ask by an address that the certificate holds",
-}
-CAFILE_REMEDY = "to trust the server's own, give its PEM file as cafile="
-
-PathLike = Union[str, "os.PathLike[str]"]
 
 
 class Answer(NamedTuple):
@@ -114,7 +93,7 @@ class Transport:
         if self._token is not None and parts.scheme != "https" and not is_loopback(host):
             logger.warning("%s: the token travels readable for all on the way; https would hide it", self.base_url)
         self._closing = threading.Event()  # set by close(); requests from then on have another
-        self._connections = _Connections(_tls_context(cafile) if parts.scheme == "https" else None)
+        self._connections = Connections(tls_context(cafile) if parts.scheme == "https" else None)
         self._opener = urllib.request.OpenerDirector()  # not build_opener: that brings redirects, file: and ftp:
         self._opener.add_handler(urllib.request.ProxyHandler({} if is_loopback(host) else None))
         self._opener.add_handler(self._connections)
@@ -154,7 +133,7 @@ class Transport:
         except urllib.error.URLError as exc:
             raise ServerUnreachable(f"{self.base_url}: {exc.reason}") from exc
         except OSError as exc:
-            raise ServerUnreachable(f"{self.base_url}: {_explain(exc)}") from exc
+            raise ServerUnreachable(f"{self.base_url}: {explain(exc)}") from exc
         except http.client.HTTPException as exc:  # after OSError: RemoteDisconnected is both, and no answer
             raise BadResponse(f"{self.base_url}: not an HTTP answer ({type(exc).__name__})") from exc
 
@@ -181,12 +160,12 @@ class Transport:
                     return answer
             failures += 1
 
-    def _open(self, method: str, path: str, body: Optional[bytes], headers: dict[str, str], deadline: float) -> _Kept:
+    def _open(self, method: str, path: str, body: Optional[bytes], headers: dict[str, str], deadline: float) -> Kept:
         request = urllib.request.Request(self.base_url + path, body, headers, method=method)
         request.deadline = deadline  # type: ignore[attr-defined]
         if self._token is not None:
             request.add_unredirected_header("Authorization", f"Bearer {self._token}")
-        response: Optional[_Kept] = self._opener.open(request, timeout=self.timeout)
+        response: Optional[Kept] = self._opener.open(request, timeout=self.timeout)
         if response is None:
             raise ServerUnreachable(f"{self.base_url}: the proxy that the environment names is none for http")
         return response
@@ -203,7 +182,7 @@ class Transport:
         logger.info("%s: %s; trying again in %.1f s", self.base_url, why, seconds)
         return not closing.wait(seconds)
 
-    def _read(self, response: _Kept, deadline: float) -> Answer:
+    def _read(self, response: Kept, deadline: float) -> Answer:
         announced = response.length
         if announced is not None and announced > self.max_answer_bytes:
             raise BadResponse(
@@ -245,176 +224,6 @@ def retry_delay(failures: int, retry_after: Optional[str]) -> float:
     if not (text.isascii() and text.isdigit()):
         return backoff
     return min(float(text), MAX_RETRY_AFTER_SECONDS) + backoff  # float: int refuses thousands of digits
-
-
-def _tls_context(cafile: Optional[PathLike]) -> Any:
-    """A context that verifies certificate and host name, and speaks TLS 1.2 or newer.
-
-    Raises:
-        InvalidScene: `cafile` is no file with certificates.
-    """
-    if ssl is None:
-        raise InvalidScene("server_base_url", "this Python has no module ssl, which https needs")
-    if cafile is not None and not isinstance(cafile, (str, os.PathLike)):
-        raise InvalidScene("cafile", f"{kind_of(cafile)}, expected the path of a PEM file")
-    path = None if cafile is None else os.fspath(cafile)
-    if path == "":  # which ssl takes for: trust what the system trusts
-        raise InvalidScene("cafile", "empty, expected the path of a PEM file")
-    try:
-        context = verifying_context(path)
-    except ssl.SSLError as exc:
-        raise InvalidScene("cafile", f"{path!r} holds no PEM certificate, or a damaged one") from exc
-    except (OSError, ValueError) as exc:
-        raise InvalidScene("cafile", f"{path!r} cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
-    if path is not None and not context.cert_store_stats()["x509"]:
-        raise InvalidScene("cafile", f"{path!r} holds no PEM certificate")
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _is_tls_end(exc: BaseException) -> bool:
-    """Whether a TLS connection was closed under us, which plain sockets report as ConnectionError."""
-    return ssl is not None and isinstance(exc, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
-
-
-def _explain(exc: OSError) -> str:
-    """Why there is no connection, and what to do."""
-    if isinstance(exc, ConnectionRefusedError):
-        return f"no server answers there; start one with: {calling('serve')}"
-    if ssl is not None and isinstance(exc, ssl.SSLCertVerificationError):
-        remedy = CERTIFICATE_REMEDIES.get(exc.verify_code, CAFILE_REMEDY)
-        return f"the server's certificate does not verify: {exc.verify_message.rstrip('.')}; {remedy}"
-    if ssl is not None and isinstance(exc, ssl.SSLError):
-        return f"no https connection: {exc.reason or exc.strerror or exc}; is the server one for http?"
-    return f"{exc.strerror or exc or type(exc).__name__}; is a server there? start one with: {calling('serve')}"
-
-
-class _Kept(http.client.HTTPResponse):
-    """A response that knows its connection and reads under the request's deadline."""
-
-    connection: http.client.HTTPConnection
-    key: tuple[Any, ...]
-
-    def drop(self) -> None:
-        """Close the connection: what is left on it is not to be read."""
-        self.close()
-        self.connection.close()
-
-
-def _is_silent(connection: http.client.HTTPConnection) -> bool:
-    """Whether nothing has come on an idle connection: neither its end nor an answer that nobody asked for."""
-    if ssl is not None and isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending():
-        return False  # received with the last answer, and deciphered with it
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection.sock, selectors.EVENT_READ)
-        return not selector.select(0)
-
-
-class _Connections(urllib.request.HTTPHandler):
-    """urllib's handlers of http and https, on connections that are kept; urllib's own close theirs after each request."""
-
-    def __init__(self, tls_context: Any) -> None:
-        super().__init__()
-        self._tls_context = tls_context
-        self._idle: dict[tuple[Any, ...], list[http.client.HTTPConnection]] = {}
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def http_open(self, request: urllib.request.Request) -> Any:
-        return self._send(request, http.client.HTTPConnection)
-
-    def https_open(self, request: urllib.request.Request) -> Any:
-        if self._tls_context is None:
-            self._tls_context = _tls_context(None)  # a proxy for http that is itself reached by https
-        return self._send(request, functools.partial(http.client.HTTPSConnection, context=self._tls_context))
-
-    https_request = urllib.request.HTTPHandler.http_request
-
-    def _send(self, request: urllib.request.Request, connect: Callable[..., http.client.HTTPConnection]) -> Any:
-        key = (request.type, request.host, getattr(request, "_tunnel_host", None))
-        with self._lock:
-            idle = self._idle.get(key)
-            kept = idle.pop() if idle else None
-        if kept is not None:
-            try:
-                if _is_silent(kept):
-                    return self._exchange(kept, request, key)
-            except (ConnectionError, http.client.BadStatusLine):
-                pass  # the server closed it just now: once more on a new one, since a render has no side effect
-            kept.close()
-        connection = connect(request.host, timeout=request.timeout)
-        if key[2]:
-            password = request.headers.pop(PROXY_PASSWORD, None)  # the proxy's alone, not for what lies behind it
-            connection.set_tunnel(key[2], headers={PROXY_PASSWORD: password} if password else {})
-        return self._exchange(connection, request, key)
-
-    def _exchange(self, connection: http.client.HTTPConnection, request: Any, key: tuple[Any, ...]) -> Any:
-        deadline: float = request.deadline
-        made: list[_Kept] = []
-        headers = {**request.unredirected_hdrs, **request.headers}
-
-        def response_class(
-            sock: socket.socket, debuglevel: int = 0, method: Optional[str] = None, url: Optional[str] = None
-        ) -> _Kept:
-            response = _Kept(sock, debuglevel, method, url)
-            response.fp = io.BufferedReader(ReceivingSide(sock, response.fp, deadline), 2**16)
-            response.connection, response.key = connection, key
-            made.append(response)
-            return response
-
-        connection.response_class = response_class  # type: ignore[assignment]
-        connection._create_connection = connecting(deadline)  # type: ignore[attr-defined]
-        try:
-            if connection.sock is None:
-                connection.connect()
-            try:
-                return self._converse(connection, request, headers)
-            except OSError as exc:
-                if _is_tls_end(exc):
-                    raise ConnectionResetError("the server closed the connection") from exc
-                raise
-        except BaseException:
-            for response in made:  # Python 3.9 leaves the answer of a tunnel that failed open
-                response.close()
-            connection.close()
-            raise
-
-    def _converse(self, connection: http.client.HTTPConnection, request: Any, headers: dict[str, str]) -> Any:
-        """Send a request on an open connection, and receive the head of its answer."""
-        connection.sock.settimeout(left(request.deadline))  # of sending the body whole, be it over TLS
-        try:
-            connection.request(request.get_method(), request.selector, request.data, headers)
-        except OSError as broken:
-            ended = isinstance(broken, (BrokenPipeError, ConnectionResetError, ConnectionAbortedError))
-            if connection.sock is None or not (ended or _is_tls_end(broken)):
-                raise
-            # The server may have said why before it closed on the rest of the body.
-            try:
-                return connection.getresponse()
-            except (OSError, http.client.HTTPException):
-                raise broken from None
-        return connection.getresponse()
-
-    def keep(self, response: _Kept) -> None:
-        """Keep a connection whose answer was read whole, unless the server closes it."""
-        if response.will_close or response.connection.sock is None:
-            response.drop()
-            return
-        response.close()
-        with self._lock:
-            if not self._closed:
-                self._idle.setdefault(response.key, []).append(response.connection)
-                return
-        response.drop()
-
-    def close(self) -> None:
-        """Close the idle connections now, and those in use when their answer has been read."""
-        with self._lock:
-            self._closed = True
-            connections = [connection for idle in self._idle.values() for connection in idle]
-            self._idle.clear()
-        for connection in connections:
-            connection.close()
 
 
 def check_base_url(url: Any) -> str:
@@ -492,25 +301,3 @@ def _server_error(answer: Answer) -> ServerError:
     )
     request_id = text("request_id") or answer.headers.get("X-Request-Id")
     return ServerError(answer.status, message, text("type") or "server_error", text("where"), text("limit"), request_id)
-
-
-def png_fault(data: bytes) -> str:
-    """Why `data` is not one whole PNG (ISO/IEC 15948): its signature, its chunks and their checksums; empty where it is."""
-    if not data.startswith(PNG_SIGNATURE):
-        return "no PNG signature"
-    view, position = memoryview(data), len(PNG_SIGNATURE)
-    kind = b""
-    while position + 12 <= len(data) and kind != b"IEND":
-        length = int.from_bytes(view[position : position + 4], "big")
-        end = position + 12 + length
-        kind = bytes(view[position + 4 : position + 8])
-        if end > len(data):
-            return f"cut off inside its chunk {kind!r}"
-        if zlib.crc32(view[position + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
-            return f"chunk {kind!r} is damaged"
-        if position == len(PNG_SIGNATURE) and kind != b"IHDR":
-            return "its first chunk is not IHDR"
-        position = end
-    if kind != b"IEND" or position != len(data):
-        return "it does not end with IEND"
-    return ""

@@ -41,8 +41,9 @@ from gsp_network import (
     ViewportEventsNetwork,
 )
 from gsp_network.children import interpreter
+from gsp_network.png import png_fault
 from gsp_network.tools.vendor import sources
-from gsp_network.transport import Transport, png_fault
+from gsp_network.transport import Transport
 
 from .processes import children_of, is_gone, wait_until
 from .scenes import body_of, one_of_each, points, text

@@ -557,7 +557,7 @@ class Cafiles(AccessCase):
 
     def test_without_ssl(self) -> None:
         """A Python without ssl speaks http, and says what https lacks."""
-        with mock.patch("gsp_network.transport.ssl", None):
+        with mock.patch("gsp_network.connections.ssl", None):
             self.assertEqual(self.post(self.transport(self.serve(answers(http())).url)).body, PNG)
             with self.assertRaisesRegex(InvalidScene, "no module ssl"):
                 Transport("https://127.0.0.1:1")

@@ -18,7 +18,7 @@ from typing import Any, Optional
 import numpy as np
 
 from gsp_network import Markers, __version__
-from gsp_network.transport import png_fault
+from gsp_network.png import png_fault
 
 from .processes import (
     PATIENCE,

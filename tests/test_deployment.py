@@ -26,8 +26,8 @@ from unittest import mock
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, ServerError, Viewport
+from gsp_network.png import png_fault
 from gsp_network.settings import Settings, add_arguments
-from gsp_network.transport import png_fault
 
 from .processes import (
     PATIENCE,

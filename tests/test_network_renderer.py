@@ -35,8 +35,8 @@ from gsp_network import (
     Viewport,
 )
 from gsp_network.commands import calling
+from gsp_network.png import SIGNATURE, png_fault
 from gsp_network.server import current_request
-from gsp_network.transport import PNG_SIGNATURE, png_fault
 
 WAIT_SECONDS = 60.0
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -178,7 +178,7 @@ class Rendering(RendererCase):
             timeout=60,
             env={**os.environ, "GSP_TEST": "True", "PYTHONPATH": os.pathsep.join(sys.path)},
         )
-        self.assertEqual(done.stdout.strip(), f"{PNG_SIGNATURE[:4]!r} []", done.stderr)
+        self.assertEqual(done.stdout.strip(), f"{SIGNATURE[:4]!r} []", done.stderr)
 
     def test_connection(self) -> None:
         """Frames one after the other go over one connection."""

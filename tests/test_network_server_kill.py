@@ -22,9 +22,9 @@ from unittest import mock
 from gsp_network import RenderServer, ports, run_files
 from gsp_network.commands import calling
 from gsp_network.errors import AccessDenied
+from gsp_network.png import png_fault
 from gsp_network.ports import Listener
 from gsp_network.tools import network_server_kill
-from gsp_network.transport import png_fault
 
 from .processes import (
     PATIENCE,

@@ -16,9 +16,8 @@ from PIL import Image as PillowImage
 
 from gsp_network import png
 from gsp_network.animator.animated_pictures import WRITERS
-from gsp_network.png import encode_png
+from gsp_network.png import SIGNATURE, encode_png, png_fault
 from gsp_network.rendering import render_payload
-from gsp_network.transport import PNG_SIGNATURE, png_fault
 
 from .scenes import array_of, body_of, image, points
 
@@ -46,7 +45,7 @@ def pictures() -> dict[str, np.ndarray]:
 
 def chunks_of(data: bytes) -> list[tuple[bytes, bytes]]:
     """Kind and content of each chunk."""
-    found, position = [], len(PNG_SIGNATURE)
+    found, position = [], len(SIGNATURE)
     while position < len(data):
         (length,) = struct.unpack_from(">I", data, position)
         found.append((data[position + 4 : position + 8], data[position + 8 : position + 8 + length]))
@@ -82,7 +81,7 @@ class TestEncode(unittest.TestCase):
         for filtered, kind in ((False, png.NO_FILTER), (True, png.UP)):
             with self.subTest(filtered=filtered):
                 data = encode_png(pictures()["smooth"], filtered)
-                self.assertTrue(data.startswith(PNG_SIGNATURE))
+                self.assertTrue(data.startswith(SIGNATURE))
                 chunks = chunks_of(data)
                 self.assertEqual([found for found, _ in chunks], [b"IHDR", b"IDAT", b"IEND"])
                 self.assertEqual(chunks[0][1], struct.pack(">IIBBBBB", 300, 200, 8, 2, 0, 0, 0))

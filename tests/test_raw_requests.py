@@ -29,8 +29,8 @@ import unittest
 from typing import Any, Union
 
 from gsp_network import Canvas
+from gsp_network.png import png_fault
 from gsp_network.server import RenderServer
-from gsp_network.transport import png_fault
 
 from .processes import (
     HEAD,

@@ -16,10 +16,10 @@ import unittest
 from unittest import mock
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, Points, SessionRecorder, Viewport
+from gsp_network.png import png_fault
 from gsp_network.settings import Settings, markdown_table
 from gsp_network.tools import reference
 from gsp_network.tools.vendor import sources
-from gsp_network.transport import png_fault
 
 from .processes import ServerProcess
 from .scenes import body_of, points, run_server

@@ -31,9 +31,9 @@ from gsp_network.errors import (
     RendererUnavailable,
     UnsupportedTransform,
 )
+from gsp_network.png import png_fault
 from gsp_network.rendering import render_payload, render_timed
 from gsp_network.settings import Limits
-from gsp_network.transport import png_fault
 
 from .scenes import RED, array_of, body_of, changed, draw, one_of_each, pixels, points, text
 

@@ -23,9 +23,9 @@ from unittest import mock
 from gsp_network import NetworkRenderer, RenderServer
 from gsp_network.errors import GspNetworkError, InvalidScene, ServerError, ServerStartError
 from gsp_network.framing import Response
+from gsp_network.png import png_fault
 from gsp_network.render_thread import RenderThread
 from gsp_network.settings import SettingError
-from gsp_network.transport import png_fault
 
 from .processes import PATIENCE
 from .scenes import Canvas, body_of, changed, points, run_server

@@ -19,7 +19,7 @@ import numpy as np
 
 from gsp_network import Canvas, RenderServer, Segments
 from gsp_network.errors import ServerStartError
-from gsp_network.transport import png_fault
+from gsp_network.png import png_fault
 
 from .processes import ServerProcess, children_of, is_gone, wait_until
 from .scenes import array_of, body_of, changed, one_of_each, pixels, points, run_server

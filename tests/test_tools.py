@@ -25,8 +25,8 @@ from gsp_network import Canvas, Event, SessionRecorder, render_payload
 from gsp_network.debugging import DebugFolder, write_whole
 from gsp_network.errors import GspNetworkError
 from gsp_network.framing import Response
+from gsp_network.png import png_fault
 from gsp_network.tools import network_server, replay
-from gsp_network.transport import png_fault
 
 from .scenes import array_of, body_of, changed, points, run_server
 from .support import ROOT

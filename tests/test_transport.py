@@ -17,7 +17,8 @@ from unittest import mock
 
 from gsp_network.commands import calling
 from gsp_network.errors import BadResponse, DeadlineExceeded, InvalidScene, ServerError, ServerUnreachable
-from gsp_network.transport import PNG_SIGNATURE, Answer, Transport, picture_of, png_fault, retry_delay
+from gsp_network.png import SIGNATURE, png_fault
+from gsp_network.transport import Answer, Transport, picture_of, retry_delay
 
 JOIN_SECONDS = 60.0  # for what must come; only a test that fails takes as long
 SHORT = 0.4  # a timeout that is meant to pass
@@ -30,7 +31,7 @@ def chunk(kind: bytes, data: bytes = b"") -> bytes:
 
 
 PNG = (
-    PNG_SIGNATURE
+    SIGNATURE
     + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
     + chunk(b"IDAT", zlib.compress(b"\0\xff\0\0"))
     + chunk(b"IEND")
@@ -877,13 +878,13 @@ class Pictures(unittest.TestCase):
             "empty": (b"", "no PNG signature"),
             "half a signature": (PNG[:5], "no PNG signature"),
             "text mode": (PNG.replace(b"\r\n", b"\n", 1), "no PNG signature"),
-            "signature alone": (PNG_SIGNATURE, "does not end with IEND"),
+            "signature alone": (SIGNATURE, "does not end with IEND"),
             "no IEND": (PNG[:-12], "does not end with IEND"),
             "trailing byte": (PNG + b"\0", "does not end with IEND"),
             "two pictures": (PNG + PNG, "does not end with IEND"),
-            "first chunk": (PNG_SIGNATURE + chunk(b"IDAT") + PNG[8:], "first chunk is not IHDR"),
-            "IEND alone": (PNG_SIGNATURE + chunk(b"IEND"), "first chunk is not IHDR"),
-            "length beyond the end": (PNG_SIGNATURE + ihdr + b"\xff\xff\xff\xffIDAT" + bytes(99), "cut off.*IDAT"),
+            "first chunk": (SIGNATURE + chunk(b"IDAT") + PNG[8:], "first chunk is not IHDR"),
+            "IEND alone": (SIGNATURE + chunk(b"IEND"), "first chunk is not IHDR"),
+            "length beyond the end": (SIGNATURE + ihdr + b"\xff\xff\xff\xffIDAT" + bytes(99), "cut off.*IDAT"),
         }
         for name, (data, text) in table.items():
             with self.subTest(name):

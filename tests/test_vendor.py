@@ -18,9 +18,10 @@ from typing import Any
 
 import gsp_network
 from gsp_network import __version__
+from gsp_network.png import png_fault
 from gsp_network.tools import vendor
 from gsp_network.tools.vendor import CONTENTS, Facts, facts_of, main, sources, vendored
-from gsp_network.transport import Transport, png_fault
+from gsp_network.transport import Transport
 
 from .scenes import body_of, points, run_server
 from .support import ROOT
@@ -322,7 +323,8 @@ class TestParts(FileTestCase):
         program = """
             import sys
             sys.path.insert(0, sys.argv[1])
-            from gsp_network.transport import Transport, png_fault
+            from gsp_network.png import png_fault
+            from gsp_network.transport import Transport
             transport = Transport(sys.argv[2])
             answer = transport.post("/render", open(sys.argv[3], "rb").read(), {"Content-Type": "application/json"})
             transport.close()

@@ -15,7 +15,7 @@ import zlib
 from typing import Any, BinaryIO, Callable, Iterator, NamedTuple
 
 from ..errors import VideoError
-from ..transport import PNG_SIGNATURE
+from ..png import SIGNATURE
 from .video import exact_rate
 
 logger = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class ApngWriter(_Writer):
         header, data = self._split(picture)
         if self._frames == 0:
             self._header = header
-            self._write(PNG_SIGNATURE)
+            self._write(SIGNATURE)
             self._chunk(b"IHDR", header)
             self._counted = self._file.tell()
             self._chunk(b"acTL", bytes(8))
@@ -240,7 +240,7 @@ def _png(image: Any) -> bytes:
 
 def _chunks(png: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Kind and data of each chunk of a whole PNG."""
-    position = len(PNG_SIGNATURE)
+    position = len(SIGNATURE)
     while position < len(png):
         (length,) = struct.unpack_from(">I", png, position)
         yield png[position + 4 : position + 8], png[position + 8 : position + 8 + length]

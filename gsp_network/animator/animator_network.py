@@ -11,11 +11,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence
 
+from ..connections import PathLike
 from ..debugging import write_whole
 from ..errors import GspNetworkError, InvalidScene
 from ..scene.contracts import AnimatorBase, AnimatorFunc, VideoSavedCalledback
 from ..scene.events import Event
-from ..transport import PathLike
 from .live import LiveLoop
 from .look_ahead import Patience, default_look_ahead, in_order
 from .progress import ProgressBar

@@ -10,8 +10,8 @@ import shutil
 import tempfile
 from typing import Any, Iterator, NamedTuple, Optional, Protocol
 
+from ..connections import PathLike
 from ..errors import InvalidScene, VideoError, kind_of
-from ..transport import PathLike
 
 FFMPEG, PILLOW = "ffmpeg", "pillow"
 # Who writes a file of this extension; the first unless video_writer names another.

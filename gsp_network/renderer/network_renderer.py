@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Sequence, TypedDict
 
 from ..codec import build_payload, encode_scene
+from ..connections import PathLike
 from ..errors import GspNetworkError
 from ..packed import as_json, is_packed
 from ..scene.contracts import RendererBase
@@ -26,7 +27,7 @@ from ..settings import (
     check_renderer_name,
     environment_renderer_name,
 )
-from ..transport import RETRIES, Answer, PathLike, Transport, environment_token, picture_of
+from ..transport import RETRIES, Answer, Transport, environment_token, picture_of
 from .known_buffers import Body, KnownBuffers
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from ..commands import calling
 from ..errors import GspNetworkError, VideoError
 from ..folders import private_folder
 from ..logs import printable
+from ..png import encode_png, png_fault
 from ..pools import DATOVIZ, MATPLOTLIB, Pools, frames_of
 from ..ports import bind_fault, listeners
 from ..settings import (
@@ -37,7 +38,7 @@ from ..settings import (
     environment_variable,
     is_loopback,
 )
-from ..transport import TOKEN_VARIABLE, Transport, environment_token, png_fault
+from ..transport import TOKEN_VARIABLE, Transport, environment_token
 from ..workers import render
 
 OK, MISSING, PROBLEM = "ok", "missing", "problem"
@@ -190,7 +191,6 @@ def drawing(asked: Asked) -> Finding:
     remedy = "the rows above say what is missing, those below whether there is a place to write and memory"
     try:
         from ..codec import decode_scene
-        from ..png import encode_png
         from ..rendering import draw_scene
 
         pixels = draw_scene(decode_scene(_body()), DEFAULT_LIMITS)
