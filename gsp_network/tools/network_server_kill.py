@@ -9,34 +9,28 @@ from __future__ import annotations
 
 import argparse
 import errno
-import json
 import os
-import re
 import signal
-import socket
 import sys
 import time
 from itertools import groupby
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional
 
 from .. import ports, run_files
 from ..commands import calling
-from ..deadlines import left
 from ..errors import SettingError
 from ..ports import Listener
 from ..run_files import RunFile
 from ..settings import Settings, default_port, environment_variable, port_number
+from .asking import answering, ask_to_stop, is_instance, reached, running, seems_ours
 
 DEFAULT_SECONDS = 5.0
 MOST_SECONDS = 86400.0  # a day; sockets take no times without end
 POLL_SECONDS = 0.02
 MOMENT_SECONDS = 0.2  # in which a server that has just begun to listen writes its run file
 LOOK_SECONDS = 1.0  # for a program that is none of ours, as far as is known, to say what it is
-MOST_BYTES = 65536  # of an answer
-HEALTH = b"GET /health HTTP/1.1\r\n"
 UNPROVEN = "a server of gsp_network that no run file here proves to be yours"
 NO_SERVER = "No server of this user runs."
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 SIGNALS = ("SIGTERM", "SIGKILL") if hasattr(signal, "SIGKILL") else ("SIGTERM",)  # the first ends it at once on Windows
 
 
@@ -125,14 +119,14 @@ def _seconds(text: str) -> float:
 
 def _list(port: int) -> None:
     """Tell of all servers, and of who else listens on a port; of nobody else where that is 0."""
-    known, found = _running(), ports.listeners()
+    known, found = running(), ports.listeners()
     ours = {one: run_files.server_of(one, known) for one in found}
     answering = set()
     for file in known:
         holders = [one for one, proven in ours.items() if proven == file]
         if holders:
             print(f"{_place(file)}: {holders[0]}, {_kind(file)}.")
-        elif _is_instance(file, LOOK_SECONDS):
+        elif is_instance(file, LOOK_SECONDS):
             answering.add(file.port)
             print(
                 f"{_place(file)}: process {file.pid}, {_kind(file)}; it answers, and cannot be looked into from here."
@@ -145,15 +139,11 @@ def _list(port: int) -> None:
         return
     for one in found:
         if one.port == port and ours[one] is None and port not in answering:
-            kind = UNPROVEN if _seems_ours(one) else "no server of ours"
+            kind = UNPROVEN if seems_ours(one, LOOK_SECONDS) else "no server of ours"
             print(f"Port {port} on {_in_url(one.address)}: {one}, {kind}.")
     if not any(one.port == port for one in found):
         seen = "Nobody listens" if ports.sees() else "Nobody is seen to listen"
         print(f"{seen} on port {port}.")
-
-
-def _running() -> list[RunFile]:
-    return [file for file in run_files.servers() if not file.is_stale]
 
 
 def _place(file: RunFile) -> str:
@@ -174,7 +164,7 @@ def _in_url(address: str) -> str:
 
 
 def _free_all(how: How) -> bool:
-    known = _running()
+    known = running()
     held_here = {one.port for one in ports.listeners()}
     unseen = [file for file in known if ports.sees() and not file.is_here and file.port not in held_here]
     wanted = sorted({file.port for file in known if file not in unseen})
@@ -216,7 +206,7 @@ def _end(holder: list[Listener], how: How, others: bool) -> None:
     if not _holds(one):  # it was forked off one whose socket has been closed meanwhile, for both
         return
     proven = [file for file in map(run_files.server_of, holder) if file is not None]
-    files = proven or _answering(one.port, how.seconds, one.address)
+    files = proven or answering(one.port, how.seconds, one.address)
     alone = bool(proven) and all(file.alone for file in proven)
     if not files and (one.pid is None or not (how.force and others)):
         print(f"Port {one.port} is held by {one}{_why_left_alone(one, others)}.")
@@ -237,11 +227,11 @@ def _end(holder: list[Listener], how: How, others: bool) -> None:
 
 def _why_left_alone(one: Listener, others: bool) -> str:
     """What a process seems to be that is not known to be ours, and what to do."""
-    seems_ours = _seems_ours(one)
+    ours = seems_ours(one, LOOK_SECONDS)
     if one.pid is None:
-        return f"{', a server of gsp_network' if seems_ours else ''}: {_remedy(one)}"
+        return f"{', a server of gsp_network' if ours else ''}: {_remedy(one)}"
     hint = "--force ends it" if others else f"--port {one.port} --force ends it"
-    if seems_ours:
+    if ours:
         return f", {UNPROVEN}: left alone; call this with its TMPDIR, or {hint}"
     return f", no server of ours that this user started: left alone; {hint}"
 
@@ -258,7 +248,7 @@ def _stops(one: Listener, files: list[RunFile], seconds: float) -> bool:
     """Ask the servers in a process to stop; whether it then lets go of the port. Who is none of ours is not asked."""
     if not files:
         return False
-    asked = [_ask(file, seconds) for file in files]
+    asked = [ask_to_stop(file, seconds) for file in files]
     if not any(asked):
         print(f"Asked {one} to stop: no answer that it will.")
         return False
@@ -333,6 +323,20 @@ def _lets_go(one: Listener, seconds: float) -> bool:
     return True
 
 
+def _stop_unseen(port: int, how: How) -> None:
+    """Where this system does not tell who listens: ask a server that knows the instance of a run file, and signal nobody."""
+    for file in answering(port, how.seconds):
+        if how.dry_run:
+            print(
+                f"Port {port} is held by a server of ours, process {file.pid}. Without --dry-run this would ask it to stop."
+            )
+        elif ask_to_stop(file, how.seconds):
+            deadline = time.monotonic() + how.seconds
+            while ports.answers(reached(file), port, how.seconds) and time.monotonic() < deadline:
+                time.sleep(POLL_SECONDS)
+            print(f"Asked the server of ours on port {port}, process {file.pid}, to stop.")
+
+
 def _is_free(port: int, addresses: set[str], told: set[Optional[int]], seconds: float) -> bool:
     """Whether a server can listen there now: nobody does, and a socket of ours binds; says which."""
     left_over = ports.listeners(port)
@@ -364,101 +368,6 @@ def _is_free(port: int, addresses: set[str], told: set[Optional[int]], seconds: 
         return False
     print(f"Port {port} is free.")
     return True
-
-
-# ---------------------------------------------------------------- asking a server to stop
-
-
-def _stop_unseen(port: int, how: How) -> None:
-    """Where this system does not tell who listens: ask a server that knows the instance of a run file, and signal nobody."""
-    for file in _answering(port, how.seconds):
-        if how.dry_run:
-            print(
-                f"Port {port} is held by a server of ours, process {file.pid}. Without --dry-run this would ask it to stop."
-            )
-        elif _ask(file, how.seconds):
-            deadline = time.monotonic() + how.seconds
-            while ports.answers(_reached(file), port, how.seconds) and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS)
-            print(f"Asked the server of ours on port {port}, process {file.pid}, to stop.")
-
-
-def _answering(port: int, seconds: float, address: Optional[str] = None) -> list[RunFile]:
-    """The run files of servers that answer on a port as those that they are, though no process there is proven to be theirs.
-
-    Args:
-        port: where they listen.
-        seconds: for each to answer.
-        address: the one that they are bound to; None for any.
-    """
-    known = _running()
-    proven = [run_files.server_of(one, known) for one in ports.listeners(port)]  # whose process another one is not
-    wanted = [file for file in known if file.port == port and address in (None, file.address) and file not in proven]
-    return [file for file in wanted if _is_instance(file, seconds)]
-
-
-def _is_instance(file: RunFile, seconds: float) -> bool:
-    """Whether who listens there says that it is that server; before it is shown the secret."""
-    status, _, body = _exchange(file, HEALTH, seconds, file.tls)
-    try:
-        return status == 200 and json.loads(body).get("instance") == file.instance
-    except (ValueError, AttributeError, RecursionError):
-        return False
-
-
-def _seems_ours(one: Listener) -> bool:
-    """Whether a process is called, or names itself, as a server of gsp_network; nothing secret is shown to it."""
-    return (
-        "gsp_network.server" in one.command or b"\r\nServer: gsp_network\r\n" in _exchange(one, HEALTH, LOOK_SECONDS)[1]
-    )
-
-
-def _ask(file: RunFile, seconds: float) -> bool:
-    """POST /shutdown with the run file's secret; whether the server will stop."""
-    secret = file.secret.encode("ascii")
-    head = b"POST /shutdown HTTP/1.1\r\nAuthorization: Bearer " + secret + b"\r\n"
-    head += b"Content-Type: application/json\r\nContent-Length: 0\r\n"
-    return _exchange(file, head, seconds, file.tls)[0] == 202
-
-
-def _reached(place: Union[RunFile, Listener]) -> str:
-    return WILDCARDS.get(place.address, place.address)
-
-
-def _exchange(
-    place: Union[RunFile, Listener], head: bytes, seconds: float, tls: bool = False
-) -> tuple[int, bytes, bytes]:
-    """One request to a server of this machine, within one deadline: status, head and body; 0 where no answer came."""
-    deadline = time.monotonic() + seconds
-    received = b""
-    try:
-        connection = socket.create_connection((_reached(place), place.port), seconds)
-        try:
-            if tls:
-                connection = _encrypted(connection)
-            connection.sendall(head + b"Host: localhost\r\nConnection: close\r\n\r\n")
-            while len(received) < MOST_BYTES:
-                connection.settimeout(left(deadline))
-                piece = connection.recv(MOST_BYTES)
-                if not piece:
-                    break
-                received += piece
-        finally:
-            connection.close()
-    except (OSError, ImportError):  # a Python without ssl, too
-        return 0, b"", b""
-    match = re.match(rb"HTTP/1\.1 (\d{3}) ", received)
-    top, _, body = received.partition(b"\r\n\r\n")
-    return int(match.group(1)) if match else 0, top + b"\r\n", body
-
-
-def _encrypted(connection: socket.socket) -> socket.socket:
-    """TLS whose certificate is for other names than this machine's own: who listens is proven by its process, or its instance."""
-    import ssl
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(connection)
 
 
 if __name__ == "__main__":
