@@ -23,8 +23,8 @@ from gsp_network.commands import calling
 from gsp_network.errors import ServerBusy, ServerStartError
 from gsp_network.pools import DatovizFacts, Pools
 from gsp_network.ports import listeners
-from gsp_network.tools import checks, doctor
-from gsp_network.tools.checks import MISSING, OK, PROBLEM, Asked, Finding
+from gsp_network.tools import doctor, drawing_checks, machine_checks
+from gsp_network.tools.findings import MISSING, OK, PROBLEM, Asked, Finding
 
 from .hosts import THIRD_PARTY
 from .processes import PATIENCE, server_environ
@@ -140,7 +140,7 @@ class TestCommand(unittest.TestCase):
                 with self.assertRaises(SystemExit) as caught:
                     doctor.main(["--port", text])
             self.assertEqual((caught.exception.code, "expected 1 to 65535" in err.getvalue()), (2, True))
-        self.assertEqual(checks.port(Asked(0, None)), Finding(OK, "0: a server takes any that is free"))
+        self.assertEqual(machine_checks.port(Asked(0, None)), Finding(OK, "0: a server takes any that is free"))
 
     def test_checks_that_fail(self) -> None:
         """A check that raises or hangs is a problem of its own, and the others go on."""
@@ -175,7 +175,7 @@ class TestVersions(unittest.TestCase):
         lines = [line.split(";")[0].strip() for line in setup["options"]["install_requires"].split("\n") if line]
         pairs = [re.fullmatch(r"(\w+)(\S+)", line).groups() for line in lines]  # type: ignore[union-attr]
         told = dict([*pairs, ("python", setup["options"]["python_requires"])])
-        self.assertEqual(told, {name: text for name, text in checks.SUPPORTED.items() if name != "pillow"})
+        self.assertEqual(told, {name: text for name, text in drawing_checks.SUPPORTED.items() if name != "pillow"})
 
     def test_ranges(self) -> None:
         """Versions are compared by their numbers."""
@@ -190,32 +190,32 @@ class TestVersions(unittest.TestCase):
             ("python", "3.13.0", True),
         ]
         for name, version, expected in cases:
-            self.assertEqual(checks.is_supported(name, version), expected, (name, version))
+            self.assertEqual(drawing_checks.is_supported(name, version), expected, (name, version))
 
     def test_findings(self) -> None:
         """A library that is absent or too old is told with the command that installs it."""
-        with mock.patch.object(checks.importlib.util, "find_spec", return_value=None):  # type: ignore[attr-defined]
+        with mock.patch.object(drawing_checks.importlib.util, "find_spec", return_value=None):  # type: ignore[attr-defined]
             self.assertEqual(
-                checks.numpy(Asked(0, None)), Finding(MISSING, "not installed", "pip install 'numpy>=1.21'")
+                drawing_checks.numpy(Asked(0, None)), Finding(MISSING, "not installed", "pip install 'numpy>=1.21'")
             )
-            self.assertIn("Matplotlib draws without it", checks.datoviz(Asked(0, None)).remedy)
-            self.assertEqual(checks.window(Asked(0, None)).state, MISSING)
-        with mock.patch.object(checks.backends, "version", return_value="0.9"):  # type: ignore[attr-defined]
-            found = checks.matplotlib(Asked(0, None))
+            self.assertIn("Matplotlib draws without it", drawing_checks.datoviz(Asked(0, None)).remedy)
+            self.assertEqual(drawing_checks.window(Asked(0, None)).state, MISSING)
+        with mock.patch.object(drawing_checks.backends, "version", return_value="0.9"):  # type: ignore[attr-defined]
+            found = drawing_checks.matplotlib(Asked(0, None))
         self.assertEqual(found, Finding(PROBLEM, "0.9, expected >=3.5", "pip install 'matplotlib>=3.5'"))
-        with mock.patch.object(checks.platform, "python_version", return_value="3.8.1"):  # type: ignore[attr-defined]
-            self.assertRegex(checks.python(Asked(0, None)).found, "^3.8.1, .* expected >=3.9$")
+        with mock.patch.object(drawing_checks.platform, "python_version", return_value="3.8.1"):  # type: ignore[attr-defined]
+            self.assertRegex(drawing_checks.python(Asked(0, None)).found, "^3.8.1, .* expected >=3.9$")
 
 
 class TestDrawing(unittest.TestCase):
     def test_in_this_process(self) -> None:
         """A picture is drawn, and looked at."""
-        self.assertEqual(checks.drawing(Asked(0, None)).state, OK)
+        self.assertEqual(drawing_checks.drawing(Asked(0, None)).state, OK)
         white = "import numpy; pixels = numpy.full((32, 48, 3), 255, numpy.uint8)"
         names: dict[str, Any] = {}
         exec(white, names)
         with mock.patch("gsp_network.rendering.draw_scene", return_value=names["pixels"]):
-            found = checks.drawing(Asked(0, None))
+            found = drawing_checks.drawing(Asked(0, None))
         self.assertEqual(found.state, PROBLEM)
         self.assertIn("a picture that is wrong", found.found)
 
@@ -225,7 +225,7 @@ class TestDrawing(unittest.TestCase):
         with mock.patch("gsp_network.backends._instances", {}):
             with mock.patch("gsp_network.backends.importlib.import_module", side_effect=reason):
                 with self.assertLogs("gsp_network.backends", "ERROR") as logs:
-                    found = checks.drawing(Asked(0, None))
+                    found = drawing_checks.drawing(Asked(0, None))
         self.assertEqual((found.state, found.found), (PROBLEM, str(reason)))
         self.assertIn("matplotlib cannot be loaded: Matplotlib requires", logs.output[0])
 
@@ -233,8 +233,8 @@ class TestDrawing(unittest.TestCase):
         """Where no worker can be started, it is told why, and that Datoviz needs one."""
         with mock.patch.object(sys, "frozen", True, create=True), mock.patch.dict(os.environ, GSP_NETWORK_PYTHON=""):
             with doctor._pools(Asked(0, None)) as asked:
-                found = checks.worker(asked)
-                datoviz = checks.datoviz(asked)
+                found = drawing_checks.worker(asked)
+                datoviz = drawing_checks.datoviz(asked)
         self.assertEqual(found.state, PROBLEM)
         self.assertRegex(found.remedy, r"workers=0.*--python")
         self.assertNotEqual(datoviz.state, OK)
@@ -256,7 +256,7 @@ class TestDrawing(unittest.TestCase):
         for state, remedy in ((OK, "--workers 0"), (PROBLEM, "what drawing in this process does")):
             rows = (
                 doctor.Check("drawing", True, lambda asked, state=state: Finding(state, "as it is")),  # type: ignore[misc]
-                doctor.Check("worker", True, checks.worker),
+                doctor.Check("worker", True, drawing_checks.worker),
             )
             pooled = mock.patch.object(doctor, "_pools", return_value=contextlib.nullcontext(asked))
             with mock.patch.object(doctor, "CHECKS", rows), pooled:
@@ -265,7 +265,7 @@ class TestDrawing(unittest.TestCase):
             self.assertEqual((row["state"], row["found"], remedy in row["remedy"]), (PROBLEM, told, True), row)
         ours, last = log.partition("\n\n")[2], "a worker was ended by signal 11"
         for text, wanted in ((ours, "gsp_network.errors.RendererUnavailable: "), (last, last), ("", "")):
-            self.assertTrue(checks.cause_in(text).startswith(wanted), text)
+            self.assertTrue(drawing_checks.cause_in(text).startswith(wanted), text)
 
     def test_datoviz(self) -> None:
         """A device is told by its name; the reason why there is none is the remedy."""
@@ -280,8 +280,8 @@ class TestDrawing(unittest.TestCase):
         for facts, state, expected in cases:
             pools: Any = mock.Mock()
             pools.look.return_value.result.return_value = facts
-            with mock.patch.object(checks, "library", return_value=Finding(OK, "0.3.5")):
-                found = checks.datoviz(Asked(0, None, pools))
+            with mock.patch.object(drawing_checks, "library", return_value=Finding(OK, "0.3.5")):
+                found = drawing_checks.datoviz(Asked(0, None, pools))
             self.assertEqual(found.state, state)
             self.assertRegex(found.found, f"^{expected}$")
             self.assertIn(facts.reason, found.remedy)
@@ -291,13 +291,13 @@ class TestMachine(unittest.TestCase):
     def test_ffmpeg(self) -> None:
         """Where there is no ffmpeg it says which videos need none; one that does not run is a problem."""
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, PATH=folder):
-            found = checks.ffmpeg(Asked(0, None))
+            found = drawing_checks.ffmpeg(Asked(0, None))
             self.assertEqual((found.state, found.found), (MISSING, "not on the PATH"))
             self.assertIn(".gif", found.remedy)
             broken = os.path.join(folder, "ffmpeg")
             with open(broken, "w", opener=lambda path, flags: os.open(path, flags, 0o755)) as file:
                 file.write("#!/bin/sh\nexit 1\n")
-            self.assertEqual(checks.ffmpeg(Asked(0, None)).state, PROBLEM)
+            self.assertEqual(drawing_checks.ffmpeg(Asked(0, None)).state, PROBLEM)
 
     def test_window(self) -> None:
         """The backend is asked in a process of its own; what it says last is told where there is none."""
@@ -317,17 +317,17 @@ class TestMachine(unittest.TestCase):
             if not isinstance(result, Exception):
                 done.return_value = subprocess.CompletedProcess([], *result)
             with mock.patch.object(subprocess, "run", done):
-                found = checks.window(Asked(0, None))
+                found = drawing_checks.window(Asked(0, None))
             self.assertEqual((found.state, found.found), (state, expected))
             self.assertEqual("GSP_TEST=True" in found.remedy, state != OK)
 
     def test_loopback(self) -> None:
         """Loopback that is down is told, with what brings it up."""
-        self.assertEqual(checks.loopback(Asked(0, None)).state, OK)
+        self.assertEqual(machine_checks.loopback(Asked(0, None)).state, OK)
         with mock.patch.object(
             socket, "create_connection", side_effect=OSError(errno.ENETUNREACH, "Network is unreachable")
         ):
-            found = checks.loopback(Asked(0, None))
+            found = machine_checks.loopback(Asked(0, None))
         self.assertEqual(found.state, PROBLEM)
         self.assertIn("Network is unreachable", found.found)
         self.assertTrue(found.remedy)
@@ -336,39 +336,39 @@ class TestMachine(unittest.TestCase):
         """A port is free, held by a program that is named, or not to be had."""
         with socket.create_server(("127.0.0.1", 0)) as holder:
             port = holder.getsockname()[1]
-            found = checks.port(Asked(port, None))
+            found = machine_checks.port(Asked(port, None))
             self.assertEqual(found.state, PROBLEM)
             self.assertIn(f"port {port} is held by", found.found)
             self.assertIn(f"{calling('kill')} --port {port}", found.remedy)
-        self.assertEqual(checks.port(Asked(port, None)), Finding(OK, f"port {port} is free"))
-        with mock.patch.object(checks, "bind_fault", return_value=errno.EACCES):
-            found = checks.port(Asked(80, None))
+        self.assertEqual(machine_checks.port(Asked(port, None)), Finding(OK, f"port {port} is free"))
+        with mock.patch.object(machine_checks, "bind_fault", return_value=errno.EACCES):
+            found = machine_checks.port(Asked(80, None))
         self.assertEqual(found.found, "port 80 cannot be had: Permission denied")
 
     def test_folder(self) -> None:
         """Where nothing can be written, or hardly anything more, TMPDIR is the remedy."""
-        self.assertEqual(checks.folder(Asked(0, None)).state, OK)
-        full = mock.patch.object(checks.shutil, "disk_usage", return_value=mock.Mock(free=1000))  # type: ignore[attr-defined]
-        with mock.patch.object(checks, "private_folder", return_value=None), full:
-            nowhere = checks.folder(Asked(0, None))
+        self.assertEqual(machine_checks.folder(Asked(0, None)).state, OK)
+        full = mock.patch.object(machine_checks.shutil, "disk_usage", return_value=mock.Mock(free=1000))  # type: ignore[attr-defined]
+        with mock.patch.object(machine_checks, "private_folder", return_value=None), full:
+            nowhere = machine_checks.folder(Asked(0, None))
         with full:
-            full_up = checks.folder(Asked(0, None))
+            full_up = machine_checks.folder(Asked(0, None))
         for found in (nowhere, full_up):
             self.assertEqual(found.state, PROBLEM)
             self.assertIn("TMPDIR", found.remedy)
 
     def test_memory(self) -> None:
         """Limits are told; the one that is too low is named."""
-        self.assertEqual(checks.memory(Asked(0, None)).state, OK)
+        self.assertEqual(machine_checks.memory(Asked(0, None)).state, OK)
         cases: list[tuple[list[tuple[str, int]], str, str]] = [
             ([], OK, "this system tells of no limit"),
             ([("available", 3 * 10**9)], OK, "3.0 GB available"),
-            ([(checks.ADDRESSES, 9 * 10**8), ("available", 9 * 10**8)], PROBLEM, "900 MB of address space .*"),
+            ([(machine_checks.ADDRESSES, 9 * 10**8), ("available", 9 * 10**8)], PROBLEM, "900 MB of address space .*"),
             ([("in this control group", 10**8)], PROBLEM, "100 MB in this control group"),
         ]
         for limits, state, expected in cases:
-            with mock.patch.object(checks, "_memory_limits", return_value=iter(limits)):
-                found = checks.memory(Asked(0, None))
+            with mock.patch.object(machine_checks, "_memory_limits", return_value=iter(limits)):
+                found = machine_checks.memory(Asked(0, None))
             self.assertEqual(found.state, state)
             self.assertRegex(found.found, f"^{expected}$")
         self.assertIn("in this control group", found.remedy)
@@ -385,7 +385,7 @@ class TestMachine(unittest.TestCase):
         ]
         for environ, state, expected, remedy in cases:
             with mock.patch.dict(os.environ, environ, clear=True):
-                found = checks.environment(Asked(0, None))
+                found = machine_checks.environment(Asked(0, None))
             self.assertEqual((found.state, found.found), (state, expected))
             self.assertIn(remedy, found.remedy)
 
@@ -412,7 +412,7 @@ class TestMachine(unittest.TestCase):
         )
         for variables, server, expected in cases:
             with mock.patch.dict(os.environ, variables, clear=True):
-                found = checks.proxies(dataclasses.replace(Asked(0, server)))
+                found = machine_checks.proxies(dataclasses.replace(Asked(0, server)))
             self.assertEqual((found.state, found.found), (OK, expected))
 
 
@@ -422,20 +422,20 @@ class TestServer(unittest.TestCase):
         with run_server(token=["abcdefghijklmnop"]) as server:
             with mock.patch.dict(os.environ):
                 os.environ.pop("GSP_NETWORK_TOKEN", None)
-                found = checks.server(Asked(0, server.url))
+                found = machine_checks.server(Asked(0, server.url))
                 self.assertEqual(found.state, OK)
                 self.assertRegex(found.found, "answers after .* ms, and tells more to who shows its token")
                 os.environ["GSP_NETWORK_TOKEN"] = "abcdefghijklmnop"
-                self.assertIn("matplotlib: ", checks.server(Asked(0, server.url)).found)
+                self.assertIn("matplotlib: ", machine_checks.server(Asked(0, server.url)).found)
 
     def test_others(self) -> None:
         """Nobody there, another program there, and a server that is not well are problems."""
         with socket.create_server(("127.0.0.1", 0)) as closed:
             port = closed.getsockname()[1]
-        found = checks.server(Asked(0, f"http://127.0.0.1:{port}"))
+        found = machine_checks.server(Asked(0, f"http://127.0.0.1:{port}"))
         self.assertEqual(found.state, PROBLEM)
         self.assertIn("no server answers there", found.found)
-        self.assertIn("expected http or https", checks.server(Asked(0, "ftp://x")).found)
+        self.assertIn("expected http or https", machine_checks.server(Asked(0, "ftp://x")).found)
         cases = [
             (404, b"<html>", "but tells nothing of itself .status 404."),
             (200, b"[]", "but not as a server of ours does"),
@@ -444,8 +444,8 @@ class TestServer(unittest.TestCase):
         ]
         for status, body, expected in cases:
             answer = mock.Mock(status=status, body=body)
-            with mock.patch.object(checks.Transport, "get", return_value=answer):
-                found = checks.server(Asked(0, "http://127.0.0.1:1"))
+            with mock.patch.object(machine_checks.Transport, "get", return_value=answer):
+                found = machine_checks.server(Asked(0, "http://127.0.0.1:1"))
             self.assertEqual(found.state, PROBLEM)
             self.assertRegex(found.found, expected)
 

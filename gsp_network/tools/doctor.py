@@ -26,8 +26,8 @@ from ..pools import MATPLOTLIB, Pools
 from ..settings import Settings, default_port, environment_variable, port_number
 from ..transport import TOKEN_VARIABLE
 from ..workers import END_SECONDS
-from . import checks
-from .checks import OK, PROBLEM, Asked, Finding
+from . import drawing_checks, machine_checks
+from .findings import OK, PROBLEM, Asked, Finding
 
 CHECK_SECONDS = 20.0  # for one check; all together take about two
 LEAST_COLUMNS = 72
@@ -42,22 +42,22 @@ class Check(NamedTuple):
 
 
 CHECKS = (
-    Check("python", True, checks.python),
-    Check("numpy", True, checks.numpy),
-    Check("matplotlib", True, checks.matplotlib),
-    Check("pillow", True, checks.pillow),
-    Check("drawing", True, checks.drawing),
-    Check("worker", True, checks.worker),
-    Check("datoviz", False, checks.datoviz),
-    Check("ffmpeg", False, checks.ffmpeg),
-    Check("window", False, checks.window),
-    Check("loopback", True, checks.loopback),
-    Check("port", False, checks.port),
-    Check("folder", False, checks.folder),
-    Check("memory", False, checks.memory),
-    Check("environment", False, checks.environment),
-    Check("proxies", False, checks.proxies),
-    Check("server", True, checks.server),
+    Check("python", True, drawing_checks.python),
+    Check("numpy", True, drawing_checks.numpy),
+    Check("matplotlib", True, drawing_checks.matplotlib),
+    Check("pillow", True, drawing_checks.pillow),
+    Check("drawing", True, drawing_checks.drawing),
+    Check("worker", True, drawing_checks.worker),
+    Check("datoviz", False, drawing_checks.datoviz),
+    Check("ffmpeg", False, drawing_checks.ffmpeg),
+    Check("window", False, drawing_checks.window),
+    Check("loopback", True, machine_checks.loopback),
+    Check("port", False, machine_checks.port),
+    Check("folder", False, machine_checks.folder),
+    Check("memory", False, machine_checks.memory),
+    Check("environment", False, machine_checks.environment),
+    Check("proxies", False, machine_checks.proxies),
+    Check("server", True, machine_checks.server),
 )
 """What is looked at, in this order; the last one only where a server is named."""
 
@@ -90,7 +90,7 @@ def examine(port: int, server: Optional[str]) -> dict[str, Any]:
     rows = []
     with _pools(Asked(port, server)) as asked:
         for check in CHECKS:
-            if check.look is not checks.server or server is not None:
+            if check.look is not machine_checks.server or server is not None:
                 finding = asked.found[check.name] = finding_of(check, asked)
                 rows.append({"name": check.name, "needed": check.needed, **dataclasses.asdict(finding)})
     return {"ok": all(row["state"] == OK for row in rows if row["needed"]), "checks": rows}
