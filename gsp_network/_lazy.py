@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 
 def lazy_names(
@@ -18,7 +18,7 @@ def lazy_names(
     """
     where = {name: module for module, names in modules.items() for name in names.split()}
     held = namespace.get("SOURCES")  # of a vendored single file, which may lack some
-    there = [name for name in where if held is None or _is_held(where[name], held)]
+    there = [name for name in where if held is None or path_of(where[name][1:], held)]
 
     def find(name: str) -> Any:
         if name not in where:
@@ -31,5 +31,7 @@ def lazy_names(
     return sorted(there), find, lambda: sorted({*namespace, *there})
 
 
-def _is_held(module: str, held: dict[str, str]) -> bool:
-    return f"{module[1:]}.py" in held or f"{module[1:]}/__init__.py" in held
+def path_of(module: str, held: dict[str, str]) -> Optional[str]:
+    """The path in `held`, path -> source, of the module or package of a dotted name; None where it is not there."""
+    path = module.replace(".", "/")
+    return next((found for found in (f"{path}.py", f"{path}/__init__.py") if found in held), None)

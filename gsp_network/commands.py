@@ -8,6 +8,8 @@ import shlex
 import sys
 from typing import NamedTuple, Optional
 
+from ._lazy import path_of
+
 
 class Command(NamedTuple):
     """A command line: the module, within the package, that has its ``main(argv=None) -> int``, and what it is for."""
@@ -35,7 +37,7 @@ def sources() -> Optional[dict[str, str]]:
 def is_here(command: str) -> bool:
     """Whether this can run that command: a vendored file may lack it."""
     held = sources()
-    return held is None or COMMANDS[command].module.replace(".", "/") + ".py" in held
+    return held is None or path_of(COMMANDS[command].module, held) is not None
 
 
 def program() -> str:

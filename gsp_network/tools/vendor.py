@@ -17,6 +17,7 @@ import sys
 from typing import Iterator, NamedTuple, Optional
 
 from .. import __version__, commands
+from .._lazy import path_of
 from ..commands import calling
 from ..debugging import write_whole
 from ..errors import GspNetworkError
@@ -105,12 +106,6 @@ def facts_of(data: bytes) -> Optional[Facts]:
     return Facts(version, only, said, digest_of(data) == said)
 
 
-def _path_of(known: dict[str, str], name: str) -> Optional[str]:
-    """The path of the module, or of the package, that a dotted name names."""
-    path = name.replace(".", "/")
-    return next((found for found in (f"{path}.py", f"{path}/__init__.py") if found in known), None)
-
-
 def _with_imports(known: dict[str, str], names: tuple[str, ...]) -> list[str]:
     """The paths of these modules, of those in these packages, and of all that they import."""
     found: set[str] = set()
@@ -142,7 +137,7 @@ def _imported(known: dict[str, str], path: str) -> Iterator[str]:
             above = path.split("/")[: -node.level]
             base = ".".join(above + (node.module or "").split(".")).strip(".")
             for name in (base, *(f"{base}.{alias.name}".strip(".") for alias in node.names)):
-                imported = _path_of(known, name) if name else None
+                imported = path_of(name, known) if name else None
                 if imported:
                     yield imported
 
