@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import logging
 import math
 import os
@@ -24,10 +23,11 @@ from collections import OrderedDict
 from typing import Iterator, NamedTuple, Optional, Sequence, Union
 
 from .errors import LimitExceeded
+from .scene.names import NAME, name_of
 
 logger = logging.getLogger(__name__)
 
-NAME = re.compile("[0-9a-f]{64}")
+_NAME = re.compile(NAME)
 MOST_FILES = 4096  # looking through so many takes some milliseconds
 TOUCH_SECONDS = 1.0  # how often a file that is in use says so
 PART_SECONDS = 60.0  # what is not written by then never will be
@@ -166,7 +166,7 @@ class Store:
                 self._tell(exc)
                 return None
             data = b""
-        if hashlib.sha256(data).hexdigest() == name:
+        if name_of(data) == name:
             return data
         logger.warning("a kept buffer is not what it was, and goes: %s", name)
         _unlink(path)
@@ -235,7 +235,7 @@ class Store:
             for entry in entries:
                 with contextlib.suppress(OSError):  # another worker has deleted it
                     status = entry.stat(follow_symlinks=False)
-                    if NAME.fullmatch(entry.name):
+                    if _NAME.fullmatch(entry.name):
                         yield _File(status.st_mtime, status.st_size, entry.path)
                     elif entry.name.startswith(".") and time.time() - status.st_mtime > PART_SECONDS:
                         _unlink(entry.path)  # of a worker that died over it

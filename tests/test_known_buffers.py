@@ -37,7 +37,7 @@ from gsp_network import (
 from gsp_network.recording import Session
 from gsp_network.renderer import known_buffers
 from gsp_network.renderer.known_buffers import Body, KnownBuffers
-from gsp_network.scene.refs import name_of
+from gsp_network.scene.names import name_of
 from gsp_network.tools import network_server
 from gsp_network.transport import Answer, Transport
 

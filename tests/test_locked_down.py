@@ -27,7 +27,7 @@ from gsp_network.children import interpreter
 from gsp_network.errors import ServerStartError
 from gsp_network.folders import SHARED_MEMORY
 from gsp_network.png import png_fault
-from gsp_network.scene.refs import name_of
+from gsp_network.scene.names import name_of
 
 from . import hosts
 from .processes import HEAD, JSON, PATIENCE, ServerProcess, needs_proc, post_request, server_environ, wait_until

@@ -14,7 +14,7 @@ from gsp_network.codec import decode_document
 from gsp_network.documents import read_document
 from gsp_network.errors import MissingBuffers
 from gsp_network.rendering import render_payload, render_timed
-from gsp_network.scene.refs import name_of
+from gsp_network.scene.names import name_of
 from gsp_network.settings import Limits
 from gsp_network.store import Store, StoreFacts
 

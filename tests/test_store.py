@@ -19,7 +19,7 @@ from unittest import mock
 
 from gsp_network import folders, ports, store
 from gsp_network.errors import LimitExceeded
-from gsp_network.scene.refs import name_of
+from gsp_network.scene.names import name_of
 from gsp_network.settings import Settings
 from gsp_network.store import SceneStore, Store, StoreFacts, scene_store
 from gsp_network.store_folder import OWNER, ServerStore, clear_stale

@@ -20,7 +20,8 @@ import numpy as np
 
 from ..packed import is_packed, join, range_of, split
 from ..scene.buffers import Buffer, buffer_on
-from ..scene.refs import LEAST_BYTES, name_of
+from ..scene.names import NAME, name_of
+from ..scene.refs import LEAST_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ MOST_COPIED = 256 * 2**20  # bytes of all copies; four times the body that a ser
 MOST_STRIKES = 2  # times in a row that the server lacks what it had
 PAUSE_SECONDS = 60.0  # without names then: some server behind that URL does not keep what another one does
 UNKNOWN = (400, 422, 500)  # what a server answers to a scene in which it does not know names
-_NAMED = re.compile(rb',"data_ref":"([0-9a-f]{64})"')  # as the codec writes it; in a string quotes have backslashes
+_NAMED = re.compile(f',"data_ref":"({NAME})"'.encode())  # as the codec writes it; in a string quotes have backslashes
 
 _Copy = Union[bytes, bytearray]
 

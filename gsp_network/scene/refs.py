@@ -1,4 +1,4 @@
-"""Buffers named by their content: ``data_ref``, the SHA-256 (FIPS 180-4) of a buffer's bytes in lower-case hex.
+"""Buffers named by their content: ``data_ref``, a name as `names` has it.
 
 Beside ``data_base64``, or ``data_raw`` of a packed body, it means "keep this", alone "you have it". Where buffers are kept is
 somebody else's: a `BufferStore`. Links of a chain have none: what they hold is theirs.
@@ -6,18 +6,18 @@ somebody else's: a `BufferStore`. Links of a chain have none: what they hold is 
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import Any, Callable, Iterator, Optional, Protocol, Union
+from typing import Any, Callable, Iterator, Optional, Protocol
 
 from ..errors import InvalidScene, MissingBuffers, kind_of
 from .buffers import Buffer, buffer_on, check_int
+from .names import NAME, name_of
 from .transforms import buffer_type_named, member
 
 REF, BASE64, RAW = "data_ref", "data_base64", "data_raw"
 LEAST_BYTES = 1024  # a shorter buffer is sent in less than it costs to look for it
 MOST_MISSING = 4096  # that one error tells of
-_NAME = re.compile("[0-9a-f]{64}")
+_NAME = re.compile(NAME)
 
 
 Namer = Callable[[Buffer], "tuple[Optional[str], Optional[Buffer]]"]
@@ -55,11 +55,6 @@ class BufferData:
         """The buffer as JSON; `text` are its bytes in base64, where they are sent."""
         fields: dict[str, Any] = {"count": self.buffer.get_count(), "buffer_type": self.buffer.get_type().name}
         return {**fields, **({BASE64: text} if text is not None else {}), **({REF: self.name} if self.name else {})}
-
-
-def name_of(data: Union[bytes, bytearray, memoryview]) -> str:
-    """The name of these bytes."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def decode_buffer(fields: dict[str, Any], where: str, store: Optional[BufferStore]) -> Buffer:
