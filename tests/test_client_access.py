@@ -33,6 +33,7 @@ from .test_transport import (
     TransportCase,
     answers,
     answers_always,
+    echoes,
     http,
 )
 
@@ -461,14 +462,7 @@ class Https(AccessCase):
 
     def test_shared_by_threads(self) -> None:
         """Threads that share a transport each get the answers to their own requests."""
-
-        def echo(peer: Peer) -> None:
-            body = peer.receive()
-            while body is not None:
-                peer.send(http(body))
-                body = peer.receive()
-
-        server = self.serve_tls(echo)
+        server = self.serve_tls(echoes)
         transport = self.trusting(server)
         found: list[bool] = []
 

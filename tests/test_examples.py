@@ -25,12 +25,12 @@ STILL = ("points", "markers", "pixels", "segments", "paths", "texts", "image", "
 
 
 class TestExamples(unittest.TestCase):
-    def run_example(self, path: pathlib.Path, *arguments: str) -> dict[str, bytes]:
-        """Run a copy of the example; the pictures that it wrote, by name."""
-        return self.run_command([path.stem], f"examples/{path.name}", *arguments)
+    def run_alone(self, names: Sequence[str], *arguments: str) -> dict[str, bytes]:
+        """Run a copy of one example; the pictures that it wrote, by name."""
+        return self.run_command(names, f"examples/{names[0]}.py", *arguments)
 
     def run_together(self, names: Sequence[str], *arguments: str) -> dict[str, bytes]:
-        """Run several one after the other in one process, which has loaded all once."""
+        """The same of several, one after the other in one process, which has loaded all once."""
         code = "import runpy, sys; sys.path.insert(0, 'examples'); scripts = sys.argv.pop(1).split()\n"
         code += "for script in scripts: runpy.run_path(f'examples/{script}.py', run_name='__main__')"
         return self.run_command(names, "-c", code, " ".join(names), *arguments)
@@ -66,13 +66,9 @@ class TestExamples(unittest.TestCase):
         with run_server() as server, ThreadPoolExecutor(4) as at_once:
             there = "--server", server.url
             runs = {}
-            for group in (STILL, ANIMATIONS):
-                both = at_once.submit(self.run_together, group), at_once.submit(self.run_together, group, *there)
+            for run, group in ((self.run_together, sorted(names - {"quickstart"})), (self.run_alone, ["quickstart"])):
+                both = at_once.submit(run, group), at_once.submit(run, group, *there)
                 runs.update(dict.fromkeys(group, both))
-            for path in EXAMPLES:
-                if path.stem not in runs:
-                    both = at_once.submit(self.run_example, path), at_once.submit(self.run_example, path, *there)
-                    runs[path.stem] = both
             for name, (first, second) in runs.items():
                 with self.subTest(example=name):
                     alone, remote = (

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import unittest
-from unittest import mock
 
 from gsp_network import Buffer, Camera, Canvas, NetworkRenderer, Points, SessionRecorder, Viewport
 from gsp_network.png import png_fault
@@ -21,7 +20,7 @@ from gsp_network.settings import Settings, markdown_table
 from gsp_network.tools import reference
 from gsp_network.tools.vendor import sources
 
-from .processes import ServerProcess
+from .processes import ServerProcess, all_at_once
 from .scenes import body_of, points, run_server
 from .support import ROOT, slow
 
@@ -88,22 +87,25 @@ class TestReadme(unittest.TestCase):
                 renderer.render([Viewport(0, 0, 30, 20)], [points((0, 0, 0))], [Buffer.identity()], [Camera()])
         rest = [line for line in lines if line not in by_ci]
         self.assertEqual(len(rest), 9, rest)
+        all_at_once(self.run_one, [line for line in rest if not line.startswith("curl")])
         for line in rest:
-            with self.subTest(line=line):
-                if line.startswith("curl"):
+            if line.startswith("curl"):
+                with self.subTest(line=line):
                     self.run_curl(line)
-                elif line.endswith("gsp_network.server"):
-                    self.run_server_line(line)
-                elif line.endswith("network_server_kill"):
-                    self.run_kill_line(line)
-                elif line.endswith("tools.doctor"):
-                    self.run_line(line)
-                else:
-                    self.run_line(line)
-                    made = (self.folder / line.split()[-1].replace(".py", ".png")).read_bytes()
-                    self.assertTrue(made[:6] == b"GIF89a" or png_fault(made) == "")
 
-    def run_line(self, line: str) -> None:
+    def run_one(self, line: str) -> None:
+        """Run a command line of this package."""
+        if line.endswith("gsp_network.server"):
+            self.run_server_line(line)
+        elif line.endswith("network_server_kill"):
+            self.run_kill_line(line)
+        else:
+            self.run_line(line)
+            if not line.endswith("tools.doctor"):
+                made = (self.folder / line.split()[-1].replace(".py", ".png")).read_bytes()
+                self.assertTrue(made[:6] == b"GIF89a" or png_fault(made) == "", line)
+
+    def run_line(self, line: str, **environ: str) -> None:
         command = line.replace(".venv/bin/python", f'"{sys.executable}"')
         done = subprocess.run(
             command,
@@ -112,9 +114,9 @@ class TestReadme(unittest.TestCase):
             text=True,
             timeout=60,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
         )
-        self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+        self.assertEqual((done.returncode, done.stderr), (0, ""), f"{line}: {done.stdout}")
 
     def run_curl(self, line: str) -> None:
         if shutil.which("curl") is None:
@@ -141,8 +143,7 @@ class TestReadme(unittest.TestCase):
         temporary = {"TMPDIR": str(self.folder)}  # so that it finds the run file of this server alone
         server = ServerProcess("--workers", "0", **temporary)
         self.addCleanup(server.close)
-        with mock.patch.dict(os.environ, temporary):
-            self.run_line(f"{line} --port {server.port}")
+        self.run_line(f"{line} --port {server.port}", **temporary)
         self.assertEqual(server.process.wait(60), 0)
 
     def test_links_and_picture(self) -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+from typing import Optional
 from unittest import mock
 
 import numpy as np
@@ -28,8 +29,15 @@ from gsp_network.framing import Response
 from gsp_network.png import png_fault
 from gsp_network.tools import network_server, replay
 
+from .processes import all_at_once
 from .scenes import array_of, body_of, changed, points, run_server
 from .support import ROOT
+
+
+def run_replay(file: pathlib.Path, environ: Optional[dict[str, str]] = None) -> subprocess.CompletedProcess:
+    """Run the tool replay on a file, as a command."""
+    command = [sys.executable, "-m", "gsp_network.tools.replay", str(file)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=environ)
 
 
 class TestReplay(unittest.TestCase):
@@ -85,13 +93,7 @@ class TestReplay(unittest.TestCase):
 
     def test_as_a_command(self) -> None:
         """python -m gsp_network.tools.replay runs."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gsp_network.tools.replay", str(self.file)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            cwd=ROOT,
-        )
+        done = run_replay(self.file)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
@@ -173,16 +175,10 @@ class TestReplaySession(unittest.TestCase):
 
     def test_without_a_window(self) -> None:
         """Where Matplotlib opens no window, it says what to do."""
-        for backend in ("Agg", "TkAgg"):
-            environ = {name: text for name, text in os.environ.items() if name not in ("DISPLAY", "GSP_TEST")}
-            done = subprocess.run(
-                [sys.executable, "-m", "gsp_network.tools.replay", str(self.file)],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                cwd=ROOT,
-                env={**environ, "MPLBACKEND": backend},
-            )
+        backends = ("Agg", "TkAgg")
+        environ = {name: text for name, text in os.environ.items() if name not in ("DISPLAY", "GSP_TEST")}
+        ended = all_at_once(lambda backend: run_replay(self.file, {**environ, "MPLBACKEND": backend}), backends)
+        for backend, done in zip(backends, ended):
             with self.subTest(backend):
                 self.assertEqual((done.returncode, done.stdout), (1, ""))
                 self.assertIn("Matplotlib opens none here: choose a backend that does", done.stderr)

@@ -199,6 +199,14 @@ def answers_always(data: bytes) -> Callable[[Peer], None]:
     return script
 
 
+def echoes(peer: Peer) -> None:
+    """Answer each request by its own body."""
+    body = peer.receive()
+    while body is not None:
+        peer.send(http(body))
+        body = peer.receive()
+
+
 def resets(peer: Peer) -> None:
     """A script: take the request, and reset the connection without an answer."""
     peer.receive()
@@ -391,13 +399,7 @@ class KeptConnections(TransportCase):
     def test_shared_by_threads(self) -> None:
         """Threads that share a transport each get the answers to their own requests."""
 
-        def echo(peer: Peer) -> None:
-            body = peer.receive()
-            while body is not None:
-                peer.send(http(body))
-                body = peer.receive()
-
-        server = self.serve(echo)
+        server = self.serve(echoes)
         transport = self.transport(server.url)
         threads, requests = 8, 20
         start = threading.Barrier(threads)

@@ -23,6 +23,7 @@ from gsp_network.tools import vendor
 from gsp_network.tools.vendor import CONTENTS, Facts, facts_of, main, sources, vendored
 from gsp_network.transport import Transport
 
+from .processes import all_at_once
 from .scenes import body_of, points, run_server
 from .support import ROOT
 
@@ -292,14 +293,14 @@ class TestFile(FileTestCase):
         (self.folder / "app" / "__main__.py").write_bytes(self.file.read_bytes())
         with zipfile.ZipFile(self.folder / "app.pyz", "w") as archive:
             archive.write(self.file, "__main__.py")
-        for words in (
+        ways: list[list[Any]] = [
             ["-m", "pdb", "-c", "continue", "-c", "quit", self.file],
             ["-m", "cProfile", self.file],
             [self.folder / "app"],
             [self.folder / "app.pyz"],
-        ):
+        ]
+        for words, done in zip(ways, all_at_once(lambda words: run_python(*words, "reference", cwd=self.folder), ways)):
             with self.subTest(words[1:2]):
-                done = run_python(*words, "reference", cwd=self.folder)
                 self.assertIn("\n| Canvas | `width` |", done.stdout)
                 self.assertEqual(done.stderr, "")
         (self.folder / "gone").mkdir()
