@@ -151,16 +151,16 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
     """SSIM (Wang et al. 2004) in windows of 7 x 7, mean over the channels."""
 
     def mean(values: np.ndarray) -> np.ndarray:
-        sums = np.pad(values, ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
+        sums = np.pad(values, ((1, 0), (1, 0), (0, 0))).cumsum(0, np.uint32).cumsum(1, np.uint32)
+        # Sums over all wrap around; those over a window, being small, come out right.
         return (sums[7:, 7:] - sums[:-7, 7:] - sums[7:, :-7] + sums[:-7, :-7]) / 49
 
-    a, b = a.astype(float), b.astype(float)
+    a, b = a.astype(np.uint32), b.astype(np.uint32)
     mean_a, mean_b = mean(a), mean(b)
-    var_a, var_b, cov = (mean(p * q) - mean(p) * mean(q) for p, q in ((a, a), (b, b), (a, b)))
+    product, squares = mean_a * mean_b, mean_a**2 + mean_b**2
+    covariance, variances = mean(a * b) - product, mean(a * a + b * b) - squares
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    return float(
-        ((2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))).mean()
-    )
+    return float(((2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))).mean())
 
 
 @contextlib.contextmanager
