@@ -301,7 +301,7 @@ class Sources(unittest.TestCase):
             source.name[len("backends/") : -len(".py")] for source in SOURCES if source.name.endswith("_backend.py")
         }
         self.assertEqual(backends, {"matplotlib_backend", "datoviz_backend"})
-        users = {"backends/datoviz_backend.py", "backends/tessellation.py"}
+        users = {"backends/datoviz_pictures.py", "backends/tessellation.py"}
         for source in SOURCES:
             with self.subTest(source.name):
                 names = {item.module.split(".")[-1] for item in imports(source)}

@@ -173,7 +173,7 @@ def _draws(frames: Any) -> bool:
     """Draw half a canvas red, twice, and look at it."""
     import numpy as np
 
-    from .datoviz_frames import Part, Triangles
+    from .datoviz_parts import Part, Triangles
     from .tessellation import Mesh
 
     corners = np.array([[0.0, 0.0], [8.0, 0.0], [8.0, 8.0], [0.0, 8.0]])

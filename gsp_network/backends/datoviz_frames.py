@@ -14,13 +14,14 @@ import logging
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from typing import Any, Callable, Hashable, NamedTuple, Optional, Sequence, Union
+from typing import Any, Callable, Hashable, Optional, Sequence
 
 import numpy as np
 
 from ..errors import GspNetworkError
 from ..folders import private_folder
-from .tessellation import Array, Mesh
+from .datoviz_parts import Discs, Dots, Part, Picture, Triangles
+from .tessellation import Array
 
 os.environ.setdefault("DVZ_LOG_LEVEL", "4")  # errors; what it says of its buffers is nothing for a server's log
 import datoviz as dvz
@@ -31,60 +32,6 @@ logger = logging.getLogger(__name__)
 VISUAL_BYTES, FIGURE_BYTES, PANEL_BYTES = 2 * 2**20, 9 * 2**20, 25_000
 MOST_BYTES = 2**30  # of it, before the process should be replaced
 KEPT_LAYOUTS = 4  # canvases whose visuals stay where they are
-
-
-class Triangles(NamedTuple):
-    """Filled triangles."""
-
-    mesh: Mesh
-
-
-class Dots(NamedTuple):
-    """One pixel each, where the point lies in: (n, 2) px, (n, 4) uint8."""
-
-    positions: Array
-    colors: Array
-
-
-class Discs(NamedTuple):
-    """Datoviz's own discs: (n, 2) px, (n, 4) uint8, diameters (n,) px."""
-
-    positions: Array
-    colors: Array
-    diameters: Array
-
-
-class Picture(NamedTuple):
-    """Texels in a rectangle.
-
-    Attributes:
-        corner: px of its upper left corner.
-        size: px.
-        texels: (height, width, 4) uint8, first row on top.
-        smooth: interpolate between them.
-    """
-
-    corner: tuple[float, float]
-    size: tuple[float, float]
-    texels: Array
-    smooth: bool
-
-
-What = Union[Triangles, Dots, Discs, Picture]
-
-
-class Part(NamedTuple):
-    """What is drawn in one rectangle.
-
-    Attributes:
-        key: the same from frame to frame for what looks alike.
-        rectangle: x, y, width and height in px, y up, within the canvas.
-        what: none of its arrays is empty.
-    """
-
-    key: Hashable
-    rectangle: tuple[int, int, int, int]
-    what: What
 
 
 class Frames(ABC):
@@ -113,6 +60,7 @@ class _Visual:
         self._batch = batch
         self._counts: tuple[int, ...] = ()
         self._given: dict[str, Any] = {}
+        self._holds: Optional[Part] = None
         self._texture: Any = None
         self._texture_bytes = 0  # of all that it had
 
@@ -125,7 +73,10 @@ class _Visual:
     def load(self, part: Part) -> None:
         """Give it a part, as far as that differs from what it has."""
         self.key = part.key
-        _LOAD[self.kind](self, part.what, part.rectangle)
+        held, self._holds = self._holds, None  # not known, should this fail
+        if held is None or held.what is not part.what or held.rectangle != part.rectangle:
+            _LOAD[self.kind](self, part.what, part.rectangle)
+        self._holds = part
 
     def allocate(self, allocate: Callable[..., Any], *counts: int) -> None:
         """Have room for that many items."""
@@ -136,10 +87,10 @@ class _Visual:
 
     def give(self, name: str, upload: Callable[[Array], Any], array: Array) -> None:
         """Upload an array if it has changed."""
-        before = self._given.get(name)
+        before = self._given.pop(name, None)  # not known, should this fail
         if before is None or before.shape != array.shape or not np.array_equal(before, array):
             upload(array)
-            self._given[name] = array
+        self._given[name] = array
 
     def texture(self, texels: Array, smooth: bool) -> None:
         """Show these texels."""
