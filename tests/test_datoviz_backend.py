@@ -412,7 +412,7 @@ class TestDevice(unittest.TestCase):
         """Frame after frame, whatever becomes of a scene's entries, Datoviz is asked for as many visuals as one frame needs."""
         code = (
             "from gsp_network.backends import backend, datoviz_backend\nfrom tests.scenes import *\nimport numpy as np\n"
-            "datoviz_backend.use_memory()\nrng = np.random.default_rng(0)\nframes = backend('datoviz')._frames\n"
+            "datoviz_backend.use_memory()\nrng = np.random.default_rng(0)\nframes = backend('datoviz').frames\n"
             "for turn in range(60):\n"
             "    places = rng.uniform(-1, 1, (rng.integers(1, 900), 3))\n"
             "    entries = [segment((-1, y, 0), (1, 1, 0)) for y in rng.uniform(-1, 1, rng.integers(1, 5))]\n"

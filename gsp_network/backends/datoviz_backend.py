@@ -49,6 +49,8 @@ class DatovizBackend(Backend):
 
     Frames leave Datoviz as `use_memory` or `use_files` has said, else by file.
 
+    Attributes:
+        frames: what draws.
     Raises:
         RendererUnavailable: there is no GPU to draw with.
     """
@@ -58,7 +60,7 @@ class DatovizBackend(Backend):
         if device.reason:
             raise RendererUnavailable(f"datoviz: {device.reason}")
         self._limits = device.limits
-        self._frames = _way()
+        self.frames = _way()
         self._made = Kept(KEPT_BYTES)
         self._lock = threading.Lock()
 
@@ -70,15 +72,15 @@ class DatovizBackend(Backend):
         """
         width, height = canvas.get_width(), canvas.get_height()
         with self._lock:
-            parts = self._parts(canvas, drawings, math_text)
+            parts = self.parts(canvas, drawings, math_text)
             try:
-                picture: np.ndarray[Any, Any] = self._frames.draw(width, height, parts)
+                picture: np.ndarray[Any, Any] = self.frames.draw(width, height, parts)
             finally:
-                self.spent = self._frames.spent
+                self.spent = self.frames.spent
         return picture
 
-    def _parts(self, canvas: Canvas, drawings: Sequence[Drawing], math_text: bool) -> list[Part]:
-        """What Datoviz is to draw."""
+    def parts(self, canvas: Canvas, drawings: Sequence[Drawing], math_text: bool = False) -> list[Part]:
+        """What `frames` is to draw; see `render`."""
         width, height = canvas.get_width(), canvas.get_height()
         most = self._limits["maxImageDimension2D"]
         for name, side in (("width", width), ("height", height)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import numpy as np
 
 from ..scene.units import points_to_pixels
@@ -36,7 +38,7 @@ def _draw_shapes(kind: MarkerShape, drawing: Drawing, around: Surroundings) -> l
     widths[edges[:, 3] == 0] = 0.0
     reach = np.sqrt(0.5) * sizes + widths / 2 + MARGIN
     shown = drawing.visible & around.reached(centers, reach) & ((faces[:, 3] > 0) | (widths > 0))
-    centers, sizes, widths, faces, edges = (array[shown] for array in (centers, sizes, widths, faces, edges))
+    centers, sizes, widths, faces, edges = _only(shown, centers, sizes, widths, faces, edges)
     if not len(centers):
         return []
     if kind is MarkerShape.disc:
@@ -54,6 +56,11 @@ def _draw_shapes(kind: MarkerShape, drawing: Drawing, around: Surroundings) -> l
     return triangles(shapes(club(opaque), centers, sizes, faces, edges, widths))
 
 
+def _only(shown: Array, *arrays: Array) -> Sequence[Array]:
+    """The items of arrays that are shown; the arrays themselves where all are."""
+    return arrays if shown.all() else [array[shown] for array in arrays]
+
+
 def _draw_many_discs(
     centers: Array, sizes: Array, faces: Array, edges: Array, widths: Array, around: Surroundings
 ) -> list[What]:
@@ -65,14 +72,18 @@ def _draw_many_discs(
     plain = ((faces[:, 3] == 255) & (edges[:, 3] == 255) & (sizes >= widths)) | ~edged
     if not plain.all() or (sizes + widths).max() > LARGEST_DISC:
         return _discs(centers, sizes, faces, edges, widths, ROUGH)
-    within = around.reached(centers, np.zeros(len(centers)))
-    outer = np.stack([np.where(edged, sizes + widths, 0.0), np.where(edged, sizes - widths, sizes)], axis=1)[within]
-    both = np.stack([edges[within], faces[within]], axis=1).reshape(-1, 4)
-    drawn = outer.ravel() > 0
-    found: list[What] = []
-    if drawn.any():
-        found.append(Discs(np.repeat(centers[within], 2, axis=0)[drawn], both[drawn], outer.ravel()[drawn]))
+    within = around.reached(centers, 0.0)
+    places, inner, outer, colors, borders, bordered = _only(
+        within, centers, np.where(edged, sizes - widths, sizes), sizes + widths, faces, edges, edged
+    )
+    twice = np.repeat(places, 2, axis=0)
+    both = np.stack([borders, colors], axis=1).reshape(-1, 4)
+    diameters = np.stack([np.where(bordered, outer, 0.0), inner], axis=1).ravel()
+    twice, both, diameters = _only(diameters > 0, twice, both, diameters)
+    found: list[What] = [Discs(twice, both, diameters)] if len(twice) else []
     rest = ~within
+    if not rest.any():
+        return found
     return found + _discs(centers[rest], sizes[rest], faces[rest], edges[rest], widths[rest], ROUGH)
 
 
