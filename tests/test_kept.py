@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import unittest
 from typing import Any, Optional
@@ -13,7 +14,7 @@ from matplotlib.image import BboxImage
 from matplotlib.text import Text
 
 from gsp_network import Buffer, Camera, Canvas, Texts, Texture, Viewport
-from gsp_network.backends import lines, matplotlib_backend, texts
+from gsp_network.backends import glyphs, lines, matplotlib_backend, texts
 from gsp_network.backends.base import prepare
 from gsp_network.backends.kept import ENTRY_BYTES, Kept
 from gsp_network.backends.matplotlib_backend import MatplotlibBackend
@@ -33,9 +34,11 @@ def picture(
 
 
 def fresh(*scene: Any) -> Any:
-    """The same by a backend that has drawn nothing before, past nothing: lines by Matplotlib's artist."""
-    new = Kept(2**26)
-    with mock.patch.object(matplotlib_backend, "bitmaps", new), mock.patch.object(lines, "knows_agg", lambda: False):
+    """The same by a backend that has drawn nothing before, past nothing: lines and glyphs by Matplotlib's own means."""
+    with contextlib.ExitStack() as patched:
+        patched.enter_context(mock.patch.object(matplotlib_backend, "bitmaps", Kept(2**26)))
+        patched.enter_context(mock.patch.object(lines, "knows_agg", lambda: False))
+        patched.enter_context(mock.patch.object(glyphs, "knows_glyphs", lambda: False))
         return picture(MatplotlibBackend(), *scene)
 
 
@@ -242,17 +245,6 @@ class TestNotAgain(unittest.TestCase):
         expected = fresh([visual], *self.around)
         for _ in range(3):
             np.testing.assert_array_equal(self.draw(visual), expected)
-
-    def test_joined_stamps(self) -> None:
-        """Stamps become one where none covers another and none is aslant or far from all others."""
-        ink, space = np.full((2, 3), 200, np.uint8), np.zeros((2, 0), np.uint8)
-        (whole,) = texts.joined([(ink, 4, 9, 0), (space, 7, 9, 0), (ink, 8, 8, 0)])
-        self.assertEqual(
-            (whole[0].tolist(), whole[1:]),
-            ([[0, 0, 0, 0, 200, 200, 200], [200, 200, 200, 0, 200, 200, 200], [200, 200, 200, 0, 0, 0, 0]], (4, 9, 0)),
-        )
-        for second in ((ink, 6, 9, 0), (ink, 8, 8, 30.0), (ink, 800, 8, 0)):
-            self.assertEqual(len(texts.joined([(ink, 4, 9, 0), second])), 2)
 
     def test_formulas(self) -> None:
         """Formulas with more in them than bitmaps are drawn again."""

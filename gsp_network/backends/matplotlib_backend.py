@@ -285,10 +285,10 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
         string = string.replace("\t", "    ")  # fonts have no glyph for it
         look = Look(string, family, size, rotation, align, sheet.math_text, program)
         try:
-            box = sheet.writer.size(look)
-            corner = tuple(at - side * (part + 1) / 2 for at, side, part in zip(place, box, anchor))
-            if _meets(corner, box, clip):  # FreeType fails far off the canvas
-                sheet.writer.write(look, corner, color, clip)
+            laid = sheet.writer.lay(look)
+            corner = tuple(at - side * (part + 1) / 2 for at, side, part in zip(place, laid.size, anchor))
+            if _meets(corner, laid.size, clip):  # FreeType fails far off the canvas
+                sheet.writer.write(laid, corner, color, clip)
         except (ValueError, RuntimeError) as exc:  # a formula that cannot be read, glyphs that FreeType cannot draw
             raise InvalidScene(f"{drawing.where}.texts[{index}]", "not a text that Matplotlib can draw") from exc
     return []

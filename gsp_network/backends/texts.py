@@ -1,8 +1,7 @@
-"""Strings by Matplotlib's Text, whose bitmaps are kept: a string that stands where it stood is put there again, in any colour.
+"""Strings by Matplotlib's Text, each laid out once; what Agg is given for them are bitmaps of coverage, which are kept.
 
-Laying out a string and having FreeType draw its glyphs takes most of the time of a picture with texts. What Agg is given in the
-end are bitmaps of coverage and their places: one a line, or from Matplotlib 3.11 on one a glyph, moved by fractions of a pixel.
-So they are kept by place.
+A string that stands where it stood is put there again, in any colour; one that moves is put together from what `glyphs` knows of
+it. What neither knows, such as a formula with a fraction bar, Matplotlib draws.
 """
 
 from __future__ import annotations
@@ -11,14 +10,14 @@ import logging
 import re
 import warnings
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import matplotlib
-import numpy as np
 from matplotlib import font_manager
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from .glyphs import STAMP_BYTES, Line, Stamp, Taking, joined
 from .kept import Kept
 
 logger = logging.getLogger(__name__)
@@ -41,6 +40,7 @@ PLAIN: dict[str, Any] = {
     "clip_on": True,
 }
 """What all texts have in common."""
+LINE_BYTES, CHARACTER_BYTES = 512, 256  # of a string that is laid out: a line beside its characters, and a character
 SETTINGS = [name for name in matplotlib.rcParams if name.startswith(("font.", "mathtext.", "text."))]
 """The rcParams of which some show in texts all the same."""
 if hasattr(Text, "set_antialiased"):  # Matplotlib 3.8
@@ -99,6 +99,22 @@ def program_settings() -> tuple[str, ...]:
     return tuple(str(matplotlib.rcParams[name]) for name in SETTINGS)
 
 
+class Laid:
+    """A string that is laid out on a canvas.
+
+    Attributes:
+        look: the string.
+        size: width and height in px of the upright box around it.
+        layout: where its lines lie, in Matplotlib's words.
+        lines: how each is drawn, and where it begins from the lower left corner of the box, in px; None as long as that is not
+            known.
+    """
+
+    def __init__(self, look: Look, size: tuple[float, float], layout: Any) -> None:
+        self.look, self.size, self.layout = look, size, layout
+        self.lines: Optional[list[tuple[Line, float, float]]] = None
+
+
 class Writer:
     """Draws strings on one canvas.
 
@@ -112,57 +128,78 @@ class Writer:
         self._kept = kept
         self._canvas = (renderer.width, renderer.height, renderer.dpi)
 
-    def size(self, look: Look) -> tuple[float, float]:
-        """Width and height in px of the upright box around a string.
+    def lay(self, look: Look) -> Laid:
+        """Lay a string out.
 
         Raises:
             ValueError, RuntimeError: it cannot be drawn.
         """
-        known = self._kept.get((self._canvas, look))
-        if known is None:
+        laid: Optional[Laid] = self._kept.get((self._canvas, look))
+        if laid is None:
             artist = self._artist(look)
             artist.set_position((0.0, 0.0))
             box = artist.get_window_extent(self._renderer)
-            known = (box.width, box.height), artist.layout
-            self._kept.put(
-                (self._canvas, look), known, LINE_BYTES * (1 + look.string.count("\n")) + 8 * len(look.string)
-            )
-        size: tuple[float, float] = known[0]
-        return size
+            laid = Laid(look, (box.width, box.height), artist.layout)
+            size = LINE_BYTES * (1 + look.string.count("\n")) + CHARACTER_BYTES * len(look.string)
+            self._kept.put((self._canvas, look), laid, size)
+        return laid
 
-    def write(self, look: Look, corner: tuple[float, float], color: tuple[float, ...], clip: Bbox) -> None:
+    def write(self, laid: Laid, corner: tuple[float, float], color: tuple[float, ...], clip: Bbox) -> None:
         """Draw a string.
 
         Args:
-            look: the string.
+            laid: the string.
             corner: the lower left corner of its box, in px.
             color: RGBA, 0 to 1.
             clip: what to clip it to, in px.
         Raises:
             ValueError, RuntimeError: it cannot be drawn.
         """
-        key = self._canvas, look, corner
+        key = laid, corner
         stamps = self._kept.get(key)
-        if stamps is not None:
-            context = self._renderer.new_gc()
-            context.set_foreground(color, isRGBA=True)
-            context.set_clip_rectangle(clip)
-            for bitmap, *place in stamps:
-                self._renderer._renderer.draw_text_image(bitmap, *place, context)
-            return
-        artist = self._artist(look)
+        if stamps is None:
+            if laid.lines is None:
+                stamps, whole = self._taken(laid, corner, color, clip)
+            else:
+                stamps, whole = joined(self._stamps(laid.lines, corner)), True
+                self._put(stamps, color, clip)
+            if whole:
+                size = sum(coverage.nbytes + STAMP_BYTES for coverage, *_ in stamps)
+                self._kept.put(key, stamps, size)
+        else:
+            self._put(stamps, color, clip)
+
+    def _put(self, stamps: list[Stamp], color: tuple[float, ...], clip: Bbox) -> None:
+        context = self._renderer.new_gc()
+        context.set_foreground(color, isRGBA=True)
+        context.set_clip_rectangle(clip)
+        for stamp in stamps:
+            self._renderer._renderer.draw_text_image(*stamp, context)
+
+    def _stamps(self, lines: list[tuple[Line, float, float]], corner: tuple[float, float]) -> list[Stamp]:
+        """What lines are drawn by where the box around them has its corner there."""
+        height, stamps = self._renderer.height, []
+        for line, x, y in lines:
+            stamps += line.stamps(x + corner[0], height - (y + corner[1]), height, self._kept)
+        return stamps
+
+    def _taken(
+        self, laid: Laid, corner: tuple[float, float], color: tuple[float, ...], clip: Bbox
+    ) -> tuple[list[Stamp], bool]:
+        """Have Matplotlib draw a string; what it drew, and whether that is all of it."""
+        artist = self._artist(laid.look)
         artist.set_position(corner)
         artist.set_color(color)
         artist.set_clip_box(clip)
-        taken = self._renderer._renderer = Taking(self._renderer._renderer)
-        try:
+        with Taking(self._renderer, self._kept) as taken:
             artist.draw(self._renderer)
-        finally:
-            self._renderer._renderer = taken.agg
-        if taken.stamps and not taken.others:
-            stamps = joined(taken.stamps)
-            size = sum(bitmap.nbytes + STAMP_BYTES for bitmap, *_ in stamps)
-            self._kept.put(key, stamps, size + 4 * len(look.string))
+        whole, stamps = bool(taken.stamps) and not taken.others, joined(taken.stamps)
+        if whole and len(taken.lines) == len(laid.layout[1]) and None not in taken.lines:
+            places = [entry[-1] if len(entry) == 3 else entry[-2:] for entry in laid.layout[1]]
+            lines: Any = [(line, float(x), float(y)) for line, (x, y) in zip(taken.lines, places)]
+            if [place for _, *place in joined(self._stamps(lines, corner))] == [place for _, *place in stamps]:
+                laid.lines = lines
+        return stamps, whole
 
     def _artist(self, look: Look) -> Any:
         artist = self.artists[look.math]
@@ -173,61 +210,8 @@ class Writer:
             }  # else it is as when the artist was made
             artist.update({**PLAIN, **changed, **fonts, "rotation": look.rotation, "multialignment": look.align})
             known = self._kept.get((self._canvas, look))
-            artist.look, artist.layout = look, known[1] if known else None
+            artist.look, artist.layout = look, known.layout if known else None
         return artist
-
-
-Stamp = tuple[Any, int, int, float]
-"""Coverage, (height, width) uint8; where its lower left corner lies, in px from the canvas's upper left one; degrees."""
-
-STAMP_BYTES = LINE_BYTES = 256  # of a stamp beside its bitmap, and of a line's place beside its characters
-SPARSE = 4  # bounding boxes larger than so many times what they hold are not worth a bitmap
-
-
-def joined(stamps: list[Stamp]) -> list[Stamp]:
-    """The stamps as one where no pixel is covered by two of them, and they lie side by side rather than aslant.
-
-    Agg takes longer over the fact of a bitmap than over its pixels.
-    """
-    if len(stamps) == 1 or any(angle for *_, angle in stamps):
-        return stamps
-    boxes = [(x, y - bitmap.shape[0], x + bitmap.shape[1], y) for bitmap, x, y, _ in stamps]
-    left, top = (min(side) for side in list(zip(*boxes))[:2])
-    right, bottom = (max(side) for side in list(zip(*boxes))[2:])
-    if (right - left) * (bottom - top) > SPARSE * sum(bitmap.size for bitmap, *_ in stamps):
-        return stamps
-    whole = np.zeros((bottom - top, right - left), np.uint8)
-    for (bitmap, *_), (x0, y0, x1, y1) in zip(stamps, boxes):
-        part = whole[y0 - top : y1 - top, x0 - left : x1 - left]
-        if (part.astype(bool) & bitmap.astype(bool)).any():
-            return stamps
-        part += bitmap
-    return [(whole, left, bottom, 0.0)]
-
-
-class Taking:
-    """Stands before the compiled renderer that a RendererAgg draws with, and takes down which bitmaps it is given.
-
-    Attributes:
-        agg: that renderer.
-        stamps: what it was given.
-        others: something else was asked of it, such as a formula's fraction bar.
-    """
-
-    def __init__(self, agg: Any) -> None:
-        self.agg = agg
-        self.stamps: list[Stamp] = []
-        self.others = False
-
-    def draw_text_image(self, image: Any, x: int, y: int, angle: float, context: Any) -> None:
-        """Take a bitmap down, before a font that is one uses it for the next, and draw it."""
-        bitmap = np.array(image)
-        self.stamps.append((bitmap, x, y, angle))
-        self.agg.draw_text_image(bitmap, x, y, angle, context)
-
-    def __getattr__(self, name: str) -> Any:
-        self.others = True
-        return getattr(self.agg, name)
 
 
 @lru_cache(maxsize=256)
