@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import unittest
+from collections import OrderedDict
 from typing import Any, Optional
 from unittest import mock
 
@@ -14,7 +15,7 @@ from matplotlib.image import BboxImage
 from matplotlib.text import Text
 
 from gsp_network import Buffer, Camera, Canvas, Texts, Texture, Viewport
-from gsp_network.backends import glyphs, lines, matplotlib_backend, texts
+from gsp_network.backends import glyphs, lines, matplotlib_backend, rasterize, stamps, texts
 from gsp_network.backends.base import prepare
 from gsp_network.backends.kept import ENTRY_BYTES, Kept
 from gsp_network.backends.matplotlib_backend import MatplotlibBackend
@@ -186,6 +187,26 @@ class TestNothingOld(unittest.TestCase):
             setattr(self, name, start[name])
         self.assert_new("as at first")
         np.testing.assert_array_equal(self.before, first)
+
+    def test_image_on_a_larger_canvas(self) -> None:
+        """An image of which a canvas has shown a part is whole on a larger one, in the same place."""
+        texels = np.random.default_rng(7).integers(0, 256, (9, 8, 4))
+        self.viewport = Viewport(0, 0, 90, 70)
+        for interpolation in ("NEAREST", "LINEAR"):
+            self.visuals = [image(texels, (-0.9, 0.9, -0.9, 0.9), interpolation)]
+            for size in ((40, 30), (90, 70)):
+                self.canvas = Canvas(*size, 96.0)
+                self.assert_new(f"{interpolation} on {size}")
+
+    def test_points_at_another_resolution(self) -> None:
+        """Points by the hundred are as large as the canvas's dpi makes them, whatever was drawn at another."""
+        places = np.random.default_rng(8).uniform(-0.9, 0.9, (2 * rasterize.LEAST_POINTS, 3)) * (1, 1, 0)
+        self.visuals = [points(*places, size=9.0, width=0.5)]
+        for dpi in (96.0, 72.0, 150.0):
+            self.canvas = Canvas(90, 70, dpi)
+            found = picture(self.backends[0], self.visuals, self.canvas, self.viewport, self.model)
+            with mock.patch.object(stamps, "_kept", OrderedDict()):
+                np.testing.assert_array_equal(found, fresh(self.visuals, self.canvas, self.viewport, self.model))
 
     def test_program_around(self) -> None:
         """What a program's rcParams change in texts is drawn as they are, whatever was kept under others."""

@@ -1,9 +1,9 @@
 """Draws scenes with Matplotlib's Agg renderer: artists on a bare figure, no pyplot, no Axes.
 
 GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> `lines`; texts -> Text, by `texts`;
-image -> BboxImage. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame with its
-artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show; bitmaps of texts and
-images are kept by all that they were made of.
+image -> BboxImage, by `images`. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame
+with its artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show; bitmaps of
+texts and images are kept by all that they were made of.
 
 Points by the hundred, and all pixels, are drawn onto its buffer without artists: see `rasterize` and `dots`.
 
@@ -25,7 +25,6 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.image import BboxImage
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
@@ -44,6 +43,7 @@ from .base import (
     segment_lines,
 )
 from .dots import draw_dots
+from .images import SceneImage
 from .kept import Kept
 from .lines import draw_lines
 from .rasterize import draw_discs
@@ -303,34 +303,8 @@ def _meets(corner: tuple[float, ...], size: tuple[float, ...], clip: Bbox) -> bo
     )
 
 
-class SceneImage(BboxImage):
-    """A texture in a box given in px.
-
-    Attributes:
-        box: that box.
-        made: what `make_image` gives, where it is known or as soon as it is.
-    """
-
-    box = Bbox.unit()
-    made: Any = None
-
-    def set_data(self, A: Any) -> None:
-        """Take texels as they are: Matplotlib would mask what is not finite, and reckon with the mask from there on."""
-        self._A = A
-
-    def get_window_extent(self, renderer: Optional[Any] = None) -> Bbox:
-        """The box."""
-        return self.box
-
-    def make_image(self, renderer: Any, magnification: float = 1.0, unsampled: bool = False) -> Any:
-        """Resample the texels, unless that was done."""
-        if self.made is None:
-            self.made = super().make_image(renderer, magnification, unsampled)
-        return self.made
-
-
 def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """The texture in its rectangle, resampled by Matplotlib; kept for a frame in which both are the same."""
+    """The texture in its rectangle, resampled; kept for a frame in which both are the same."""
     fields = drawing.fields
     left, right, bottom, top = fields["image_extent"]
     if not drawing.visible[0] or left == right or bottom == top:
