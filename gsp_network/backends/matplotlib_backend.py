@@ -56,6 +56,10 @@ INTERPOLATIONS = {ImageInterpolation.LINEAR: "bilinear", ImageInterpolation.NEAR
 # Canvases in turn, as a figure and its preview, keep their artists; a sheet holds 4 bytes a pixel: 64 MiB in all.
 KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 
+# Points and markers that one artist draws at a time: it makes a matrix and lists of each of them before Agg sees the first, while
+# no other thread is let in.
+MOST_SHAPES = 2**13
+
 drawing_lock = threading.Lock()
 """Held while anything is drawn with Matplotlib, which is not made for threads."""
 
@@ -168,18 +172,19 @@ def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -
     artist: Any = (
         kept[0] if kept else Shapes([shape], offsets=np.empty((0, 2)), **{OFFSET_TRANSFORM: IdentityTransform()})
     )
-    fields, shown = drawing.fields, drawing.visible
+    fields, shown = drawing.fields, np.flatnonzero(drawing.visible)
     artist.set_paths([shape])
-    # From 1e14 px on Agg takes seconds to flatten one wide outline; no shape reaches from FARTHEST to a canvas.
-    artist.set_offsets(np.clip(drawing.pixels[shown], -FARTHEST, FARTHEST))
-    sizes = np.minimum(fields["sizes"][shown], LONGEST**2)
-    artist.set_sizes(sizes, drawing.dpi)
-    artist.set_facecolors(_colors(fields["face_colors"][shown]))
-    artist.set_edgecolors(_colors(fields["edge_colors"][shown]))
-    # Beyond a pen that covers the canvas nothing changes in the picture, but at 1e6 pt Agg takes gigabytes for a small disc.
-    artist.set_linewidths(np.minimum(fields["edge_widths"][shown], np.sqrt(sizes) + sheet.covering_pt))
     artist.set_antialiased(True)
-    if shown.any():
+    # Pieces alike: one shape alone Matplotlib would draw as a marker, which it snaps to whole pixels.
+    for some in np.array_split(shown, -(-len(shown) // MOST_SHAPES)) if len(shown) else ():
+        # From 1e14 px on Agg takes seconds to flatten one wide outline; no shape reaches from FARTHEST to a canvas.
+        artist.set_offsets(np.clip(drawing.pixels[some], -FARTHEST, FARTHEST))
+        sizes = np.minimum(fields["sizes"][some], LONGEST**2)
+        artist.set_sizes(sizes, drawing.dpi)
+        artist.set_facecolors(_colors(fields["face_colors"][some]))
+        artist.set_edgecolors(_colors(fields["edge_colors"][some]))
+        # Beyond a pen that covers the canvas nothing changes in the picture, but at 1e6 pt Agg takes gigabytes for a small disc.
+        artist.set_linewidths(np.minimum(fields["edge_widths"][some], np.sqrt(sizes) + sheet.covering_pt))
         sheet.put(artist, drawing)
     return [artist]
 

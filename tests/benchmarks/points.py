@@ -1,11 +1,12 @@
-"""Points and pixels as the server draws them, against Agg's drawing: milliseconds, and how far the pictures differ.
+"""Points, pixels and segments as the server draws them, against Agg's drawing: milliseconds, and how far the pictures differ.
 
     python -m tests.benchmarks.points [--seconds 0.5] [--most 1000000]
 
 Both draw the same prepared drawing in this process, without PNG, on 800 x 600 px at 96 dpi; they alternate, and the figures are
 medians. Discs have random places and colours and an edge of 0.5 pt. "cold" is the first picture of a style, whose stamps have to
 be drawn; "us" is microseconds a point; "gap" is how long another thread waited for its turn at most, in ms. Of a million
-points only the first kind is drawn by Agg. Pixels are measured against the formula that blends those on one pixel exactly.
+points only the first kind is drawn by Agg. Pixels are measured against the formula that blends those on one pixel exactly, and
+segments, of two points each, against a LineCollection.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from unittest import mock
 import matplotlib
 import numpy as np
 
-from gsp_network import Canvas, Viewport
-from gsp_network.backends import backend, dots, rasterize, stamps
+from gsp_network import Canvas, CapStyle, Viewport
+from gsp_network.backends import backend, dots, lines, rasterize, stamps
 from gsp_network.backends.base import Drawing
 
 from ..scenes import similarity
@@ -34,7 +35,7 @@ LONG = 300_000  # points from which on Agg is measured once, of the first kind a
 
 
 def drawing(kind: str, count: int, size: float, width: float, alpha: int) -> Drawing:
-    """Random discs, or random dots of a colour each."""
+    """Random discs, random dots of a colour each, or short segments between every two."""
     rng = np.random.default_rng(count)
     faces, edges = rng.integers(0, 256, (2, count, 4)).astype(np.uint8)
     faces[:, 3] = edges[:, 3] = alpha
@@ -42,10 +43,14 @@ def drawing(kind: str, count: int, size: float, width: float, alpha: int) -> Dra
         "sizes": np.full(count, size, np.float32),
         "edge_widths": np.full(count, width, np.float32),
     }
-    fields = (
-        {"colors": faces, "groups": 1} if kind == "pixels" else {"face_colors": faces, "edge_colors": edges, **looks}
-    )
+    fields = {"face_colors": faces, "edge_colors": edges, **looks}
     places = rng.uniform(0, 1, (count, 2)) * (WIDTH, HEIGHT)
+    if kind == "pixels":
+        fields = {"colors": faces, "groups": 1}
+    if kind == "segments":
+        places[1::2] = places[::2] + rng.normal(0, 10, (count // 2, 2))
+        widths = rng.uniform(0.5, 3, count // 2).astype(np.float32)
+        fields = {"colors": faces[: count // 2], "line_widths": widths, "cap_style": CapStyle.BUTT}
     return Drawing(kind, "visuals[0]", kind, fields, Viewport(0, 0, WIDTH, HEIGHT), 96.0, places, np.ones(count, bool))
 
 
@@ -56,7 +61,7 @@ def here(item: Drawing) -> np.ndarray:
 
 def otherwise(item: Drawing) -> np.ndarray:
     """The picture by Agg alone, or by the formula."""
-    with mock.patch.object(rasterize, "LEAST_POINTS", 10**9):
+    with mock.patch.object(rasterize, "LEAST_POINTS", 10**9), mock.patch.object(lines, "knows_agg", lambda: False):
         with mock.patch.multiple(dots, ROUNDS=0, CHUNK=10**9):
             return here(item)
 
@@ -132,6 +137,8 @@ def main(argv: Optional[list[str]] = None) -> None:
                 )
     for count in (count for count in COUNTS[3:] if count <= arguments.most):
         row("pixels", drawing("pixels", count, 1, 0, 255), arguments.seconds)
+    for count in (count for count in COUNTS[3:] if count <= arguments.most):
+        row("segments", drawing("segments", count, 1, 0, 255), arguments.seconds, count < LONG)
 
 
 if __name__ == "__main__":
