@@ -7,10 +7,12 @@ import subprocess
 import sys
 import unittest
 import warnings
+from unittest import mock
 
 import numpy as np
 
 from gsp_network import InvalidScene, pixels_to_points, points_to_pixels, project
+from gsp_network.scene import projection as module
 
 from .processes import PATIENCE
 from .support import ROOT
@@ -81,6 +83,18 @@ class Projection(unittest.TestCase):
         scale, shift, turn = np.diag([2.0, 2, 2, 1]), translate(1, 0, 0), np.eye(4)[[1, 0, 2, 3]]
         ndc, _ = project([[1, 5, 0]], scale, shift, turn)
         self.assertEqual(ndc.tolist(), [[10.0, 3.0, 0.0]])
+
+    def test_some_at_a_time(self) -> None:
+        """Vertices that are projected in pieces come out as they do alone, those that cannot be drawn too."""
+        vertices = np.random.default_rng(1).normal(0, 1, (11, 3)) * (1, 1, 4)
+        vertices[5, 1], vertices[9, 2] = np.nan, np.inf
+        for matrix in (perspective(), translate(1, 2, 3)):
+            alone = [project(vertex[np.newaxis], EYE, EYE, matrix) for vertex in vertices]
+            with mock.patch.object(module, "CHUNK", 4):
+                ndc, visible = project(vertices, EYE, EYE, matrix)
+            np.testing.assert_array_equal(ndc, np.concatenate([one for one, _ in alone]))
+            np.testing.assert_array_equal(visible, np.concatenate([one for _, one in alone]))
+            self.assertFalse(visible[5])
 
     def test_perspective(self):
         """NDC is clip divided by w, and the near plane comes out at z -1."""

@@ -181,7 +181,9 @@ def prepare(scene: Scene) -> list[Drawing]:
         ndc, visible = project(fields[visual.position_field().name], *matrices)
         corner = np.array([viewport.get_x(), viewport.get_y()], np.float64)
         size = np.array([viewport.get_width(), viewport.get_height()], np.float64)
-        pixels = corner + (ndc[:, :2] + 1.0) * (size / 2.0)
+        pixels = ndc[:, :2] + 1.0
+        pixels *= size / 2.0
+        pixels += corner
         key = (visual.kind, visual.get_uuid(), viewport.get_uuid())
         seen[key] = seen.get(key, 0) + 1
         drawings.append(
