@@ -15,7 +15,7 @@ from matplotlib.image import BboxImage
 from matplotlib.text import Text
 
 from gsp_network import Buffer, Camera, Canvas, Texts, Texture, Viewport
-from gsp_network.backends import glyphs, lines, matplotlib_backend, rasterize, stamps, texts
+from gsp_network.backends import glyphs, lines, matplotlib_backend, rasterize, shapes, stamps, texts
 from gsp_network.backends.base import prepare
 from gsp_network.backends.kept import ENTRY_BYTES, Kept
 from gsp_network.backends.matplotlib_backend import MatplotlibBackend
@@ -35,10 +35,11 @@ def picture(
 
 
 def fresh(*scene: Any) -> Any:
-    """The same by a backend that has drawn nothing before, past nothing: lines and glyphs by Matplotlib's own means."""
+    """The same by a backend that has drawn nothing before, past nothing: lines, shapes and glyphs by Matplotlib's own means."""
     with contextlib.ExitStack() as patched:
         patched.enter_context(mock.patch.object(matplotlib_backend, "bitmaps", Kept(2**26)))
-        patched.enter_context(mock.patch.object(lines, "knows_agg", lambda: False))
+        for module in (lines, shapes):
+            patched.enter_context(mock.patch.object(module, "knows_agg", lambda: False))
         patched.enter_context(mock.patch.object(glyphs, "knows_glyphs", lambda: False))
         return picture(MatplotlibBackend(), *scene)
 

@@ -14,7 +14,6 @@ import matplotlib
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, Paths, Points, Viewport
-from gsp_network.backends import matplotlib_backend
 from gsp_network.backends.kept import Kept
 from gsp_network.backends.matplotlib_backend import DRAW, marker_shape
 from gsp_network.backends.texts import LiteralText
@@ -310,19 +309,6 @@ class TestMarkers(PictureCase):
             self.assert_color(picture, x, y, RED)
         for x, y in ((20, 20), (80, 20), (20, 88), (80, 88)):
             self.assert_color(picture, x, y, WHITE)
-
-    def test_drawn_in_pieces(self) -> None:
-        """Shapes that are drawn some at a time lie on each other in their order, between pixels too, as if drawn at once."""
-        rng = np.random.default_rng(4)
-        places = np.column_stack([rng.uniform(-0.7, 0.7, (5, 2)), np.zeros(5)])
-        for number, shape in ((5, "club"), (5, "square"), (4, "square")):
-            visual = markers(shape, *places[:number], size=300.0, width=1.3)
-            colors = rng.integers(0, 256, (number, 4)).astype(np.uint8)
-            visual.set_face_colors(colors)
-            visual.set_edge_colors(colors[::-1])
-            expected = draw(visual)
-            with mock.patch.object(matplotlib_backend, "MOST_SHAPES", 4):
-                np.testing.assert_array_equal(draw(visual), expected)
 
 
 class TestPixels(PictureCase):

@@ -1,6 +1,6 @@
 """Draws scenes with Matplotlib's Agg renderer: artists on a bare figure, no pyplot, no Axes.
 
-GSP's words in Matplotlib's: points, markers -> PathCollection; segments, paths -> `lines`; texts -> Text, by `texts`;
+GSP's words in Matplotlib's: points, markers -> `shapes`; segments, paths -> `lines`; texts -> Text, by `texts`;
 image -> BboxImage, by `images`. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame
 with its artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show; bitmaps of
 texts and images are kept by all that they were made of.
@@ -16,14 +16,13 @@ import threading
 from collections import OrderedDict
 from dataclasses import replace
 from functools import cache
-from typing import Any, Callable, Hashable, Optional, Sequence
+from typing import Any, Callable, Hashable, Sequence
 
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
@@ -47,6 +46,7 @@ from .images import SceneImage
 from .kept import Kept
 from .lines import draw_lines
 from .rasterize import draw_discs
+from .shapes import Shapes, draw_shapes
 from .texts import Look, Writer, known_family, program_settings
 
 CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND: "round"}
@@ -56,26 +56,11 @@ INTERPOLATIONS = {ImageInterpolation.LINEAR: "bilinear", ImageInterpolation.NEAR
 # Canvases in turn, as a figure and its preview, keep their artists; a sheet holds 4 bytes a pixel: 64 MiB in all.
 KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 
-# Points and markers that one artist draws at a time: it makes a matrix and lists of each of them before Agg sees the first, while
-# no other thread is let in.
-MOST_SHAPES = 2**13
-
 drawing_lock = threading.Lock()
 """Held while anything is drawn with Matplotlib, which is not made for threads."""
 
 bitmaps = Kept(2**26)
 """What texts and images came to, on whatever canvas; 64 MiB."""
-
-# Matplotlib 3.5 calls it transOffset.
-OFFSET_TRANSFORM = "offset_transform" if matplotlib.__version_info__ >= (3, 6) else "transOffset"
-
-
-class Shapes(PathCollection):
-    """Points and markers, whatever rcParams["path.snap"] of the program around them says."""
-
-    def get_snap(self) -> Optional[bool]:
-        """Snap rectilinear paths to pixels, as by default."""
-        return None
 
 
 class Sheet:
@@ -167,26 +152,21 @@ def _colors(rgba8: np.ndarray[Any, Any]) -> Any:
     return rgba8 / 255.0
 
 
-def _draw_shapes(shape: Path, drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
-    """Points and markers: `shape`, of size 1 around the origin, at every visible vertex."""
-    artist: Any = (
-        kept[0] if kept else Shapes([shape], offsets=np.empty((0, 2)), **{OFFSET_TRANSFORM: IdentityTransform()})
-    )
-    fields, shown = drawing.fields, np.flatnonzero(drawing.visible)
-    artist.set_paths([shape])
-    artist.set_antialiased(True)
-    # Pieces alike: one shape alone Matplotlib would draw as a marker, which it snaps to whole pixels.
-    for some in np.array_split(shown, -(-len(shown) // MOST_SHAPES)) if len(shown) else ():
+def _draw_shapes(outline: Path, drawing: Drawing, sheet: Sheet) -> list[Any]:
+    """Points and markers: `outline`, of side 1 around the origin, at every visible vertex."""
+    fields, shown = drawing.fields, drawing.visible
+    sizes = np.minimum(fields["sizes"][shown], LONGEST**2)
+    shapes = Shapes(
         # From 1e14 px on Agg takes seconds to flatten one wide outline; no shape reaches from FARTHEST to a canvas.
-        artist.set_offsets(np.clip(drawing.pixels[some], -FARTHEST, FARTHEST))
-        sizes = np.minimum(fields["sizes"][some], LONGEST**2)
-        artist.set_sizes(sizes, drawing.dpi)
-        artist.set_facecolors(_colors(fields["face_colors"][some]))
-        artist.set_edgecolors(_colors(fields["edge_colors"][some]))
+        np.clip(drawing.pixels[shown], -FARTHEST, FARTHEST),
+        sizes,
+        fields["face_colors"][shown],
+        fields["edge_colors"][shown],
         # Beyond a pen that covers the canvas nothing changes in the picture, but at 1e6 pt Agg takes gigabytes for a small disc.
-        artist.set_linewidths(np.minimum(fields["edge_widths"][some], np.sqrt(sizes) + sheet.covering_pt))
-        sheet.put(artist, drawing)
-    return [artist]
+        np.minimum(fields["edge_widths"][shown], np.sqrt(sizes) + sheet.covering_pt),
+    )
+    draw_shapes(sheet.renderer, sheet.clip_box(drawing), outline, shapes)
+    return []
 
 
 def draw_points(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
@@ -199,11 +179,11 @@ def draw_points(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
         return _cover(replace(drawing, viewport=Viewport(0, 0, width, height)), size, edge_width, centres)
 
     def agg(some: Drawing) -> None:
-        _draw_shapes(disc, some, kept, sheet)
+        _draw_shapes(disc, some, sheet)
 
     if draw_discs(sheet.pixels, drawing, cover, agg):
         return []
-    return _draw_shapes(disc, drawing, kept, sheet)
+    return _draw_shapes(disc, drawing, sheet)
 
 
 def _cover(
@@ -224,7 +204,7 @@ def _cover(
         alone = Sheet(width, height, drawing.dpi)
         alone.pixels[:] = 0
         shown = replace(drawing, fields=fields, pixels=places, visible=np.ones(count, bool))
-        _draw_shapes(marker_shape(MarkerShape.disc), shown, [], alone)
+        _draw_shapes(marker_shape(MarkerShape.disc), shown, alone)
         planes.append(alone.pixels[..., 3])
     return planes[0], planes[1]
 
@@ -233,7 +213,7 @@ def draw_markers(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     """As points, in other shapes."""
     if drawing.fields["marker_shape"] is MarkerShape.disc:
         return draw_points(drawing, kept, sheet)
-    return _draw_shapes(marker_shape(drawing.fields["marker_shape"]), drawing, kept, sheet)
+    return _draw_shapes(marker_shape(drawing.fields["marker_shape"]), drawing, sheet)
 
 
 @cache
