@@ -54,6 +54,28 @@ class Bitmap:
         return [(self._coverage, *place, self._angle)]
 
 
+class Font:
+    """A font in memory, which nobody else draws with.
+
+    Args:
+        content: its file.
+        number: which of the fonts in that.
+    """
+
+    def __init__(self, content: bytes, number: int) -> None:
+        file: Any = io.BytesIO(content)
+        self._font: Any = ft2font.FT2Font(file, face_index=number)  # type: ignore[call-arg]
+        self._size: Optional[tuple[float, float]] = None
+
+    def at(self, size: tuple[float, float]) -> Any:
+        """FreeType's font in a size, pt and px per inch; to set that anew, even to the same, takes as long as some glyphs."""
+        if self._size != size:
+            self._size = None
+            self._font.set_size(*size)
+            self._size = size
+        return self._font
+
+
 class Face:
     """A font in one size and direction.
 
@@ -64,15 +86,15 @@ class Face:
         flags: how outlines are fitted to pixels, FreeType's load flags.
     """
 
-    def __init__(self, font: Any, size: float, dpi: float, matrix: tuple[int, int, int, int], flags: Any) -> None:
+    def __init__(self, font: Font, size: float, dpi: float, matrix: tuple[int, int, int, int], flags: Any) -> None:
         self._font, self._size, self._flags = font, (size, dpi), flags
         self._matrix = [matrix[:2], matrix[2:]]
 
     def draw(self, index: int, right: int, up: int) -> tuple[Any, int, int]:
         """A glyph, moved by so many 64ths of a pixel: its coverage; how far right of its place that begins, and how far above."""
-        self._font.set_size(*self._size)
-        self._font._set_transform(self._matrix, [right, up])
-        drawn = self._font._render_glyph(index, self._flags, backend_agg.RenderMode.NORMAL)  # type: ignore[attr-defined]
+        font = self._font.at(self._size)
+        font._set_transform(self._matrix, [right, up])
+        drawn = font._render_glyph(index, self._flags, backend_agg.RenderMode.NORMAL)  # type: ignore[attr-defined]
         return np.array(drawn.buffer), drawn.left, drawn.top
 
 
@@ -187,13 +209,12 @@ def face_of(
 
 
 @lru_cache(maxsize=FONTS)
-def font_in_memory(name: str, number: int) -> Any:
+def font_in_memory(name: str, number: int) -> Optional[Font]:
     """A font by its file and its number in that, None if it is large."""
     with open(name, "rb") as file:
         if os.fstat(file.fileno()).st_size > LARGEST_FONT:
             return None
-        content: Any = io.BytesIO(file.read())
-    return ft2font.FT2Font(content, face_index=number)  # type: ignore[call-arg]
+        return Font(file.read(), number)
 
 
 @cache
