@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unittest
 import warnings
+import weakref
 from typing import Any
 from unittest import mock
 
@@ -167,6 +168,23 @@ class TestMeans(unittest.TestCase):
             self.assertIsNone(glyphs.font_in_memory(name, 0))
             expected = draw(text("Glyphs"))
         np.testing.assert_array_equal(draw(text("Glyphs")), expected)
+
+    @unittest.skipUnless(glyphs.knows_glyphs(), "this Matplotlib draws lines, not glyphs")
+    def test_forgotten_fonts(self) -> None:
+        """Glyphs that are known are drawn though their font is no longer held, and fonts are held no longer than that."""
+        renderer = canvas(96.0)
+        writer = Writer(renderer, Kept(2**24))
+        for artist in writer.artists:
+            artist.set_figure(Figure(dpi=96.0))
+        look = Look("Held", "DejaVu Sans", 12.0, 0.0, "left", False, program_settings())
+        writer.write(writer.lay(look), (20.0, 30.0), (0, 0, 0, 1), CLIP)
+        held = weakref.ref(glyphs.font_in_memory(font_manager.findfont("DejaVu Sans"), 0))
+        glyphs.font_in_memory.cache_clear()
+        self.assertIsNone(held())
+        np.asarray(renderer.buffer_rgba())[:] = 255
+        writer.write(writer.lay(look), (31.4, 27.3), (0, 0, 0, 1), CLIP)
+        expected = by_matplotlib(look, (31.4, 27.3), (0, 0, 0, 1), 96.0)
+        np.testing.assert_array_equal(np.asarray(renderer.buffer_rgba()), expected)
 
     def test_kept_apart(self) -> None:
         """Stamps stay by themselves where one is aslant, or far from all others."""

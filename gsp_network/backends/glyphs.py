@@ -28,8 +28,8 @@ SPARSE = 4  # bounding boxes larger than so many times what they hold are not wo
 STEPS_BITS = 6
 STEPS = 1 << STEPS_BITS
 
-# Matplotlib has fonts read from their file glyph by glyph; larger ones, and so many more, are left to that.
-LARGEST_FONT, FONTS = 1 << 23, 16
+# Matplotlib has FreeType read fonts from their file, glyph by glyph. Larger ones are left to that; so many others are held.
+LARGEST_FONT, FONTS = 1 << 22, 8
 
 
 class Bitmap:
@@ -80,19 +80,22 @@ class Face:
     """A font in one size and direction.
 
     Args:
-        font: the font.
+        name, number: what `font_in_memory` knows it by, which may forget it meanwhile.
         size, dpi: pt, and px per inch.
         matrix: xx, xy, yx and yy, 65536ths.
         flags: how outlines are fitted to pixels, FreeType's load flags.
     """
 
-    def __init__(self, font: Font, size: float, dpi: float, matrix: tuple[int, int, int, int], flags: Any) -> None:
-        self._font, self._size, self._flags = font, (size, dpi), flags
+    def __init__(
+        self, name: str, number: int, size: float, dpi: float, matrix: tuple[int, int, int, int], flags: Any
+    ) -> None:
+        self._file, self._size, self._flags = (name, number), (size, dpi), flags
         self._matrix = [matrix[:2], matrix[2:]]
 
     def draw(self, index: int, right: int, up: int) -> tuple[Any, int, int]:
         """A glyph, moved by so many 64ths of a pixel: its coverage; how far right of its place that begins, and how far above."""
-        font = self._font.at(self._size)
+        kept: Any = font_in_memory(*self._file)
+        font = kept.at(self._size)
         font._set_transform(self._matrix, [right, up])
         drawn = font._render_glyph(index, self._flags, backend_agg.RenderMode.NORMAL)  # type: ignore[attr-defined]
         return np.array(drawn.buffer), drawn.left, drawn.top
@@ -204,8 +207,7 @@ def face_of(
     name: str, number: int, size: float, dpi: float, matrix: tuple[int, int, int, int], flags: Any
 ) -> Optional[Face]:
     """A font of which file, and which of those in it, as a face; None if it is not kept in memory."""
-    font = font_in_memory(name, number)
-    return None if font is None else Face(font, size, dpi, matrix, flags)
+    return None if font_in_memory(name, number) is None else Face(name, number, size, dpi, matrix, flags)
 
 
 @lru_cache(maxsize=FONTS)
