@@ -15,29 +15,22 @@ import argparse
 import binascii
 import io
 import json
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Sequence
 
 import numpy as np
 from PIL import Image as PillowImage
 
 from gsp_network import (
-    Buffer,
-    Camera,
-    Canvas,
     Image,
     ImageInterpolation,
     Paths,
     Points,
     RenderServer,
     Texture,
-    Viewport,
     decode_scene,
     encode_scene,
 )
@@ -48,25 +41,14 @@ from gsp_network.transport import Transport, picture_of
 
 from ..support import ROOT
 from . import frame
+from .timing import Side, Took, alternate, machine
 
-JSON = {"Content-Type": "application/json"}
 MOST_ROUNDS = 30
-Side = Callable[[], Any]
 
 
 def medians(sides: dict[str, Side], seconds: float) -> dict[str, float]:
-    """Milliseconds of each side, called in turn for about so many seconds, three times at least, after one round."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    end = time.perf_counter() + seconds
-    for number in range(MOST_ROUNDS + 1):
-        for name, call in sides.items():
-            began = time.perf_counter()
-            call()
-            if number:
-                times[name].append(1000 * (time.perf_counter() - began))
-        if number >= 3 and time.perf_counter() > end:
-            break
-    return {name: statistics.median(values) for name, values in times.items()}
+    """Milliseconds of each side, called in turn for about so many seconds."""
+    return alternate(sides, MOST_ROUNDS, seconds, warm=1)
 
 
 def line(name: str, took: dict[str, float], more: str = "") -> None:
@@ -95,16 +77,14 @@ def pictures() -> dict[str, tuple[np.ndarray, bool]]:
         scenes[name] = Image(Texture(texels, 512, 512), np.zeros((1, 3)), extent, ImageInterpolation.LINEAR)
     found = {}
     for name, visual in scenes.items():
-        scene = decode_scene(encode_scene(*around(visual)))
+        scene = decode_scene(encode_scene(*whole(visual)))
         found[name] = draw_scene(scene, DEFAULT_LIMITS), holds_image(scene)
     return found
 
 
-def around(visual: Any) -> tuple[Any, ...]:
-    """A scene of one visual, on a canvas of 800 x 600."""
-    canvas = Canvas(frame.WIDTH, frame.HEIGHT, 96.0)
-    viewport = Viewport(0, 0, frame.WIDTH, frame.HEIGHT)
-    return canvas, [viewport], [visual], [Buffer.identity()], [Camera()], "matplotlib"
+def whole(visual: Any) -> tuple[Any, ...]:
+    """What encode_scene takes, of one visual."""
+    return frame.canvas(), *frame.around(visual), "matplotlib"
 
 
 def by_pillow(pixels: np.ndarray, **options: Any) -> bytes:
@@ -130,22 +110,29 @@ def points_of(size: int) -> tuple[Any, ...]:
     """A scene whose buffers have about so many bytes."""
     rng, n = np.random.default_rng(2), max(size // 28, 1)
     colors = rng.integers(0, 256, (2, n, 4)).astype(np.uint8)
-    return around(Points(rng.uniform(-1, 1, (n, 3)), rng.uniform(1, 9, n), *colors, rng.uniform(0, 1, n)))
+    return whole(Points(rng.uniform(-1, 1, (n, 3)), rng.uniform(1, 9, n), *colors, rng.uniform(0, 1, n)))
+
+
+def codec_sides(size: int) -> dict[str, Side]:
+    """Both ways of the codec, for a scene of about so many bytes of buffers."""
+    scene = points_of(size)
+    body = encode_scene(*scene)
+    return {"encode": lambda: encode_scene(*scene), "decode": lambda: decode_scene(body)}
 
 
 def measure_codec(seconds: float, sizes: tuple[int, ...]) -> None:
     """The rows "encode" and "decode"."""
     for size in sizes:
-        scene = points_of(size)
-        body = encode_scene(*scene)
+        ours = codec_sides(size)
+        body = ours["encode"]()
         document = json.loads(body)
         raw = np.random.default_rng(3).bytes(size)
         text = binascii.b2a_base64(raw, newline=False)
         sides: dict[str, Side] = {
-            "encode": lambda scene=scene: encode_scene(*scene),
+            "encode": ours["encode"],
             "json.dumps": lambda document=document: json.dumps(document, separators=(",", ":")).encode(),
             "b2a_base64": lambda raw=raw: binascii.b2a_base64(raw, newline=False),
-            "decode": lambda body=body: decode_scene(body),
+            "decode": ours["decode"],
             "json.loads": lambda body=body: json.loads(body),
             "a2b_base64": lambda text=text: binascii.a2b_base64(text),
         }
@@ -171,33 +158,31 @@ class Instant(Executor):
 
 def post(transport: Transport, body: bytes) -> bytes:
     """The picture that a body is answered with."""
-    return picture_of(transport.post("/render", body, JSON), transport.base_url)
+    return picture_of(transport.post("/render", body, frame.JSON), transport.base_url)
 
 
-def measure_transport(seconds: float, sizes: tuple[int, ...]) -> None:
-    """The row "transport"."""
-    bodies = {f"{size / 1e6:g} MB": b"x" * size for size in sizes}
+def transport_ms(seconds: float, sizes: Sequence[int]) -> dict[int, float]:
+    """Milliseconds of a POST, by the bytes of its body."""
+    took: dict[int, float] = {}
     with RenderServer(port=0, executor=Instant(), log_level="error") as server:
         transport = Transport(server.url)
-        took: dict[str, float] = {}
-        for name, body in bodies.items():  # not in turn: a large body leaves the caches cold for a small one
-            took.update(medians({name: partial(post, transport, body)}, seconds / len(bodies)))
-        line("transport", took)
+        for size in sizes:  # not in turn: a large body leaves the caches cold for a small one
+            sides = {"post": partial(post, transport, b"x" * size)}
+            took[size] = medians(sides, seconds / len(sizes))["post"]
         transport.close()
+    return took
 
 
-def measure_import(rounds: int) -> None:
-    """The row "import"."""
-    modules = {"client": "from gsp_network import NetworkRenderer", "numpy": "import numpy"}
-    times: dict[str, list[float]] = {name: [] for name in modules}
-    for _ in range(rounds):
-        for name, code in modules.items():
-            program = f"import time; began = time.perf_counter(); {code}; print(time.perf_counter() - began)"
-            done = subprocess.run(
-                [sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=True, timeout=60
-            )
-            times[name].append(1000 * float(done.stdout))
-    line("import", {name: statistics.median(values) for name, values in times.items()})
+def import_ms(rounds: int) -> dict[str, float]:
+    """Milliseconds of importing the client, and numpy alone, in fresh interpreters."""
+    codes = {"client": "from gsp_network import NetworkRenderer", "numpy": "import numpy"}
+
+    def imported(code: str) -> Took:
+        program = f"import time; began = time.perf_counter(); {code}; print(time.perf_counter() - began)"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=True, timeout=60)
+        return Took(1000 * float(done.stdout))
+
+    return alternate({name: partial(imported, code) for name, code in codes.items()}, rounds, warm=0)
 
 
 def main(argv: Any = None) -> None:
@@ -207,11 +192,11 @@ def main(argv: Any = None) -> None:
     parser.add_argument("--small", action="store_true", help="no scene above 1 MB, and one import")
     args = parser.parse_args(argv)
     sizes = (1000, 1_000_000) if args.small else (1000, 1_000_000, 40_000_000)
-    print(f"Python {platform.python_version()}, numpy {np.__version__}, Pillow {PillowImage.__version__}; ms")
+    print(f"{machine('numpy', 'Pillow')}; ms")
     measure_png(args.seconds)
     measure_codec(args.seconds, sizes)
-    measure_transport(args.seconds, sizes)
-    measure_import(1 if args.small else 5)
+    line("transport", {f"{size / 1e6:g} MB": took for size, took in transport_ms(args.seconds, sizes).items()})
+    line("import", import_ms(1 if args.small else 5))
 
 
 if __name__ == "__main__":

@@ -12,14 +12,12 @@ segments, of two points each, against a LineCollection.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import threading
 import time
 from typing import Any, Callable, Optional
 from unittest import mock
 
-import matplotlib
 import numpy as np
 
 from gsp_network import Canvas, CapStyle, Viewport
@@ -28,6 +26,7 @@ from gsp_network.backends.base import Drawing
 
 from ..scenes import similarity
 from .frame import HEIGHT, WIDTH
+from .timing import machine
 
 COUNTS = (100, 150, 1000, 10_000, 100_000, 1_000_000)
 CANVAS = Canvas(WIDTH, HEIGHT, 96.0)
@@ -124,7 +123,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     )
     parser.add_argument("--most", type=int, default=COUNTS[-1], help="points of the largest scene (default 1000000)")
     arguments = parser.parse_args(argv)
-    print(f"Python {platform.python_version()}, numpy {np.__version__}, Matplotlib {matplotlib.__version__}")
+    print(machine("numpy", "Matplotlib"))
     print(
         f"{'what':24}{'points':>9}{'others':>9}{'here':>9}{'ratio':>8}{'cold':>9}{'us':>8}{'gap':>6}{'SSIM':>9}{'most':>5}"
     )

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import pathlib
-import platform
 import shutil
-import statistics
 import tempfile
 import time
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -25,6 +23,7 @@ import numpy as np
 from gsp_network import AnimatorNetwork, Camera, Canvas, NetworkRenderer, Points, Segments, Viewport
 
 from ..processes import ServerProcess
+from .timing import Took, alternate, machine
 
 WIDTH, HEIGHT = 800, 600
 WORKERS = (1, 2)
@@ -85,6 +84,17 @@ def seconds_of(url: str, orbit: Orbit, frames: int, path: Optional[pathlib.Path]
         return time.perf_counter() - began
 
 
+def frame_ms(
+    urls: dict[int, str], orbit: Orbit, frames: int, rounds: int, path: Optional[pathlib.Path] = None
+) -> dict[int, float]:
+    """Milliseconds of a frame, by the number of workers of the servers, which take turns."""
+
+    def made(url: str) -> Took:
+        return Took(1000 * seconds_of(url, orbit, frames, path) / frames)
+
+    return alternate({number: partial(made, url) for number, url in urls.items()}, rounds, warm=0)
+
+
 def main(arguments: Optional[list[str]] = None) -> float:
     """Print the table; returns the ratio for frames alone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -93,27 +103,21 @@ def main(arguments: Optional[list[str]] = None) -> float:
     parser.add_argument("--count", type=int, default=10_000, help="segments (default 10000)")
     args = parser.parse_args(arguments)
     orbit = Orbit("segments", args.count)
-    print(
-        f"Python {platform.python_version()}, {os.cpu_count()} processors, {args.count} segments, {args.frames} frames"
-    )
+    print(f"{machine()}, {args.count} segments, {args.frames} frames")
     print(f"{'':8}{'1 worker ms':>13}{'2 workers ms':>14}{'ratio':>8}")
     ratios = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         servers = {number: ServerProcess("--workers", str(number)) for number in WORKERS}
         for server in servers.values():
             stack.callback(server.close)
-        for server in servers.values():
-            seconds_of(server.ready["url"], orbit, 6, None)  # their workers wake up
+        urls = {number: server.url for number, server in servers.items()}
+        frame_ms(urls, orbit, 6, 1)  # their workers wake up
         for name in ("frames", "mp4", "apng"):
             if name == "mp4" and shutil.which("ffmpeg") is None:
                 print(f"{name:8}no ffmpeg here")
                 continue
             path = None if name == "frames" else pathlib.Path(folder, f"video.{name}")
-            times: dict[int, list[float]] = {number: [] for number in WORKERS}
-            for _ in range(args.rounds):
-                for number, server in servers.items():
-                    times[number].append(seconds_of(server.ready["url"], orbit, args.frames, path))
-            one, two = (1000 * statistics.median(times[number]) / args.frames for number in WORKERS)
+            one, two = frame_ms(urls, orbit, args.frames, args.rounds, path).values()
             ratios[name] = two / one
             print(f"{name:8}{one:13.1f}{two:14.1f}{two / one:8.2f}")
     return ratios["frames"]
