@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
+import sys
 import tempfile
 import unittest
 from typing import Any
@@ -12,13 +14,15 @@ from unittest import mock
 
 import numpy as np
 
-from gsp_network import Canvas, render_payload
+from gsp_network import Canvas, encode_scene, render_payload
 
-from .benchmarks import first_picture, frame, fuzz, parts, soak, video
+from .benchmarks import __main__ as benchmarks
+from .benchmarks import first_picture, frame, fuzz, goals, origin_side, parts, soak, video
 from .benchmarks import points as points_benchmark
+from .benchmarks.goals import Row, at_least, at_most
 from .processes import Answer, needs_proc
-from .scenes import body_of, points
-from .support import slow
+from .scenes import body_of, one_of_each, points
+from .support import ROOT, slow
 
 
 def printed_by(main: Any, *arguments: str) -> tuple[Any, str]:
@@ -112,11 +116,135 @@ class TestFuzz(unittest.TestCase):
                 self.assertEqual(fuzz.what_is_wrong(Answer(status, {}, answer), body), expected)
 
 
+class TestGoals(unittest.TestCase):
+    def test_verdicts(self) -> None:
+        """A figure is judged as it is shown, on the side of the goal that is right; nothing is judged without both."""
+        cases = [
+            (at_most(1.2), 1.2, "ok"),
+            (at_most(1.2), 1.204, "ok"),  # shown as 1.20
+            (at_most(1.2), 1.206, "short"),
+            (at_least(6), 5.996, "ok"),  # shown as 6.00
+            (at_least(6), 5.99, "short"),
+            (at_least(28), 27.94, "short"),
+            (at_least(28), 28.04, "ok"),
+            (at_most(150), 150.4, "ok"),
+            (at_most(150), 151.0, "short"),
+            (at_most(None), 1.0, ""),
+            (at_most(1.2), None, ""),
+        ]
+        for goal, measured, expected in cases:
+            with self.subTest(goal=goal, measured=measured):
+                self.assertEqual(goals.verdict(goal, measured), expected)
+                self.assertEqual(Row("what", goal, measured).cells()[3], expected)
+
+    def test_lines(self) -> None:
+        """A row stands in columns, or as a row of a table in Markdown; one without a figure says why."""
+        row = Row("points", at_least(6), 7.25, "x", "a | b", 7.25, 8.5)
+        self.assertEqual(goals.line(row.cells(), True), "| points | >= 6x | 7.25x | ok | 7.25 | 8.50 | a \\| b |")
+        self.assertRegex(goals.line(row.cells(), False), r"^points +>= 6x +7\.25x +ok +7\.25 +8\.50 +a \| b$")
+        missing = Row("points", at_least(6), None, "x", "there is none")
+        self.assertRegex(goals.line(missing.cells(), False), r"^points +>= 6x +not measured +there is none$")
+
+    def test_choice(self) -> None:
+        """A word chooses what is so called or, where nothing is, what has it in its name; one that chooses nothing is told."""
+        names = ["points 100", "points 100k", "import"]
+        self.assertEqual(benchmarks.chosen(names, []), names)
+        self.assertEqual(benchmarks.chosen(names, ["points 100"]), ["points 100"])
+        self.assertEqual(benchmarks.chosen(names, ["import", "Points"]), names)
+        with self.assertRaisesRegex(SystemExit, "nothing is called 'paths': points 100, points 100k, import"):
+            benchmarks.chosen(names, ["paths"])
+
+
+class TestTable(unittest.TestCase):
+    def rows(self, *arguments: str) -> dict[str, list[str]]:
+        """What the command prints of small scenes: the cells of each row by the first."""
+        quick = "--small", "--markdown", "--seconds", "0.01", "--rounds", "1"
+        _, printed = printed_by(benchmarks.main, *quick, *arguments)
+        rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+        self.assertEqual(rows[0][:2], ["what", "goal"], printed)
+        return {what: cells for what, *cells in rows[1:]}
+
+    @slow
+    def test_runs(self) -> None:
+        """A row a goal, with the figure and a verdict that follows from both; an origin that does not start is told why."""
+        origin = "--origin", str(ROOT / "no-python"), str(ROOT)
+        rows = self.rows("--only", "points 100", "transport", "growth", "health", "throughput", *origin)
+        for what, goal in (
+            ("points 100: first sending / floor", "<= 1.2"),
+            ("points 100: buffers known / floor", "<= 1.2"),
+            ("transport alone, 1 kB", "<= 0.8 ms"),
+            ("transport alone, 1 MB", "<= 1.2 ms"),
+            ("1000 points, each", "<= 1.5 us"),
+            ("each of 1000 points / of 100", "<= 1.1"),
+            ("camera over 1000 points, a frame", "<= 10 kB"),
+            ("/health in a render by a worker, the longest", "<= 20 ms"),
+        ):
+            with self.subTest(what):
+                self.assertEqual(rows[what][0], goal)
+                bound, figure = (float(re.search(r"[\d.]+", cell)[0]) for cell in rows[what][:2])  # type: ignore[index]
+                self.assertEqual(rows[what][2], "ok" if figure <= bound else "short")
+        what = "throughput, points 100: 2 clients, 2 workers / 1, 1"
+        self.assertEqual(rows[what][0], "")
+        self.assertRegex(rows[what][1], r"^[\d.]+x$")
+        for what in ("points 100: origin / first sending", "throughput, points 100: 2 clients, 2 workers / origin"):
+            self.assertEqual(rows[what][1:3], ["not measured", ""])
+            self.assertRegex(rows[what][-1], "no-python: No such file")
+
+    @slow
+    @needs_proc
+    def test_origin(self) -> None:
+        """Another client and server, here ours again by another interpreter, take turns with this one."""
+        arguments = "--only", "points 100", "throughput", "memory", "--origin", sys.executable, str(ROOT)
+        rows = self.rows(*arguments)
+        for what, goal in (
+            ("points 100: origin / first sending", ">= 6x"),
+            ("points 100: origin / buffers known", ">= 7x"),
+            ("throughput, points 100: 2 clients, 2 workers / origin", ">= 8x"),
+        ):
+            self.assertEqual(rows[what][0], goal)
+            self.assertRegex(rows[what][1], r"^[\d.]+x$")
+        self.assertIn("memory after 20 renders / after 2", rows)
+
+    @slow
+    def test_profile(self) -> None:
+        """For each way of sending a scene: the parts of its time, and the whole."""
+        _, printed = printed_by(
+            benchmarks.main, "--small", "--profile", "--seconds", "0.01", "--rounds", "1", "--only", "points"
+        )
+        self.assertRegex(printed, r"(?m)^points 100 +JSON +([\d.-]+ +){6}[\d.]+$")
+        self.assertRegex(printed, r"(?m)^points 100 +known +([\d.-]+ +){6}[\d.]+$")
+
+
+class TestOriginSide(unittest.TestCase):
+    def test_scenes(self) -> None:
+        """A scene that is made of the origin's objects by its document is the same scene."""
+        visuals = [visual for visual in one_of_each() if visual.kind in origin_side.VISUALS]
+        self.assertEqual(len(visuals), 6)
+        for visual in visuals:
+            with self.subTest(visual.kind):
+                body = body_of(visual)
+                loaded = origin_side.Loaded(json.loads(body))
+                again = encode_scene(loaded.canvas, *loaded.scene, loaded.renderer)
+                self.assertEqual(render_payload(again), render_payload(body))
+
+    def test_what_is_missing(self) -> None:
+        """A class that is nowhere is told with the places that were looked into."""
+        with self.assertRaises(origin_side.OriginMissing) as caught:
+            origin_side.find("NoSuchVisual")
+        for place in (
+            "no NoSuchVisual: ",
+            "gsp.core",
+            "gsp.visuals.no_such_visual",
+            "no attribute 'NoSuchVisual' (gsp_network)",
+        ):
+            self.assertIn(place, str(caught.exception))
+
+
 class TestFrame(unittest.TestCase):
     @slow
     def test_runs(self) -> None:
         """A frame of small scenes through client and server is the frame that is drawn here."""
-        few = {name: scene for name, scene in frame.scenes().items() if "k" not in name}
+        few = {name: scene for name, scene in frame.scenes().items() if not name.endswith(("k", "M"))}
         self.assertTrue(few)
         patches = {"scenes": lambda: few, "large_scenes": lambda: few}
         with mock.patch.multiple(frame, **patches), mock.patch("sys.argv", ["frame", "--rounds", "1"]):

@@ -111,4 +111,4 @@ def line(cells: tuple[str, ...], markdown: bool) -> str:
     """A row of the table, or its head."""
     if markdown:
         return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-    return " ".join(f"{cell:{width}}" for cell, width in zip(cells, WIDTHS)).rstrip()
+    return " ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS)).rstrip()

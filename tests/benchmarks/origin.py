@@ -26,7 +26,10 @@ class OriginClient:
     def __init__(self, python: str, source: str) -> None:
         environ = {**os.environ, "PYTHONPATH": source, "MPLBACKEND": "Agg", "GSP_TEST": "True"}
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen([python, str(SCRIPT)], stdin=pipe, stdout=pipe, text=True, env=environ)
+        try:
+            self._process = subprocess.Popen([python, str(SCRIPT)], stdin=pipe, stdout=pipe, text=True, env=environ)
+        except OSError as exc:
+            raise OriginFailed(f"{python}: {exc.strerror}") from exc
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
         """One request.
@@ -70,9 +73,10 @@ class Origin:
     """
 
     def __init__(self, python: str, source: str) -> None:
+        self._clients: list[OriginClient] = []
         self._folder = tempfile.TemporaryDirectory()
-        self._clients = [OriginClient(python, os.path.abspath(source)) for _ in range(2)]
         try:
+            self._clients += (OriginClient(python, os.path.abspath(source)) for _ in range(2))
             url = self._clients[0].ask("serve")["url"]
             self._clients[1].ask("connect", url=url)
         except BaseException:

@@ -24,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from typing import Any, Callable, Optional
@@ -88,6 +89,10 @@ VISUALS: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
 """By its name on the wire: a visual's class, and what its constructor takes in order: the name on the wire, and the kind, which
 is a buffer, a texture, an enumeration by its name, or a value as it is."""
 
+NAMES = ("Canvas", "Viewport", "Camera", "Buffer", "BufferType", "Texture")
+NAMES += (*(name for name, _ in VISUALS.values()), "CapStyle", "JoinStyle", "ImageInterpolation")
+"""The classes that scenes are made of."""
+
 START_SECONDS, END_SECONDS = 60.0, 10.0
 DEFAULT_PORT = 5000
 
@@ -99,14 +104,15 @@ class OriginMissing(Exception):
 def find(name: str, places: tuple[str, ...] = PLACES) -> Any:
     """A class of the origin's by its name."""
     snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
-    looked = []
+    looked: dict[str, list[str]] = {}
     for place in places:
         module = place.format(snake=snake)
         try:
             return getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as exc:
-            looked.append(f"{module}: {exc}")
-    raise OriginMissing(f"no {name}: {'; '.join(looked)}")
+            looked.setdefault(str(exc), []).append(module)
+    reasons = (f"{reason} ({', '.join(modules)})" for reason, modules in looked.items())
+    raise OriginMissing(f"no {name}: {'; '.join(reasons)}")
 
 
 def buffer_of(document: dict[str, Any]) -> Any:
@@ -156,26 +162,33 @@ class Side:
         self._clients: dict[str, Any] = {}
         self._server: Optional[subprocess.Popen[bytes]] = None
         self._url = ""
+        self._log: Any = None
 
     def serve(self) -> dict[str, Any]:
         """Start the origin's server as a child process, and wait until it listens."""
-        if answers(DEFAULT_PORT):
-            raise OSError(f"port {DEFAULT_PORT} is in use, which the origin's server may insist on")
+        for name in NAMES:
+            find(name)
+        find("NetworkRenderer", RENDERERS)
+        taken = answers(DEFAULT_PORT)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         command = [sys.executable, os.path.abspath(__file__), "--serve", str(port)]
-        self._server = subprocess.Popen(command, stdin=subprocess.PIPE)
+        log = self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._server.poll() is not None:
-                raise OSError(f"the origin's server ended with status {self._server.returncode}; see above")
-            for tried in (port, DEFAULT_PORT):
+                log.seek(0)
+                said = log.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+                raise OSError(f"the origin's server ended with status {self._server.returncode}, and said {said[-1]}")
+            for tried in (port,) if taken else (port, DEFAULT_PORT):
                 if answers(tried):
                     self._url = f"http://127.0.0.1:{tried}"
                     return {"url": self._url}
             time.sleep(0.05)
-        raise OSError(f"the origin's server does not listen after {START_SECONDS:g} s")
+        more = f"; port {DEFAULT_PORT}, on which it may insist, was taken before" if taken else ""
+        raise OSError(f"the origin's server does not listen after {START_SECONDS:g} s{more}")
 
     def connect(self, url: str) -> dict[str, Any]:
         """Take another one's server."""
@@ -213,6 +226,7 @@ class Side:
         if self._server is not None:
             self._server.stdin.close()  # type: ignore[union-attr]
             self._server.wait(3 * END_SECONDS)
+            self._log.close()
 
 
 def answers(port: int) -> bool:
@@ -226,7 +240,8 @@ def end_with_parent() -> None:
     """End this process as soon as the one that started it does, or wants it."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):
+            pass
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(END_SECONDS)
         os._exit(1)

@@ -159,10 +159,11 @@ def profile(bench: Bench, name: str, visual: VisualBase) -> Iterator[str]:
     """
     with contextlib.ExitStack() as stack:
         for way, each in sendings(stack, bench.server().url, "matplotlib").items():
-            moving, parts = Moving(each, visual), {part: list[float]() for part in PROFILE}
+            next_scene = Moving(each, visual).scene if way == "known" else partial(around, visual)
+            parts: dict[str, list[float]] = {part: [] for part in PROFILE}
 
-            def measured(each: NetworkRenderer = each, moving: Moving = moving, parts: Any = parts) -> None:
-                scene = moving.scene()
+            def measured(each: Any = each, next_scene: Any = next_scene, parts: Any = parts) -> None:
+                scene = next_scene()
                 with server_timings() as timings:
                     began = time.perf_counter()
                     body = each.encode(*scene)
