@@ -11,7 +11,7 @@ import inspect
 import statistics
 import time
 from functools import partial
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 from gsp_network import NetworkRenderer, VisualBase, encode_scene
 
@@ -19,7 +19,7 @@ from ..processes import ServerProcess
 from .frame import Floor, Moving, around, canvas, scenes, server_timings
 from .goals import SCENES, Goal, Row, SceneGoals, at_least, at_most
 from .origin import Origin, OriginFailed
-from .timing import Side, alternate
+from .timing import Side, Took, alternate
 
 KNOWS_RAW = "use_packed" in inspect.signature(NetworkRenderer).parameters
 """Whether a client may send raw bytes in place of base64."""
@@ -72,9 +72,26 @@ class Bench:
             self._stack.callback(server.close)
         return self._servers[key]
 
-    def alternate(self, sides: dict[str, Side]) -> dict[str, float]:
+    def alternate(self, sides: dict[str, Side], **options: Any) -> dict[str, float]:
         """Median milliseconds of each side, for so long as a row may take."""
-        return alternate(sides, self.rounds, self.seconds)
+        return alternate(sides, **{"rounds": self.rounds, "seconds": self.seconds, **options})
+
+    def beside_origin(
+        self, label: str, body: bytes, sides: dict[str, Side], ask: Callable[[Origin, str], Took], **options: Any
+    ) -> tuple[dict[str, float], str]:
+        """What `alternate` returns, with the side "origin" where it is to be measured; and why it could not be.
+
+        Args:
+            body: the scene as it would be sent.
+            ask: makes the origin draw the scene of that label.
+        """
+        if self.origin is None:
+            return self.alternate(sides, **options), self.no_origin
+        try:
+            self.origin.load(label, body)
+            return self.alternate({**sides, "origin": partial(ask, self.origin, label)}, **options), ""
+        except OriginFailed as exc:
+            return self.alternate(sides, **options), str(exc)
 
     def close(self) -> None:
         """End what was started."""
@@ -104,37 +121,32 @@ def scene_rows(
     """The rows of one scene."""
     label = name if renderer == "matplotlib" else f"{renderer}, {name}"
     server = bench.server() if renderer == "matplotlib" else bench.server(1, 1)
+    body, ask, half = encode_scene(canvas(), *around(visual), renderer), Origin.render, bench.seconds / 2
     with contextlib.ExitStack() as stack:
         clients = sendings(stack, server.url, renderer)
         moving, floor = Moving(clients.pop("known"), visual), Floor(visual, renderer)
-        sides: dict[str, Side] = {"floor": floor.still, "moving floor": floor.moving, "known": moving.render}
-        for way, each in clients.items():
-            sides[way] = partial(each.render, *around(visual))
+        still: dict[str, Side] = {way: partial(each.render, *around(visual)) for way, each in clients.items()}
+        for call in still.values():
+            if (call(), moving.render()) != (floor.still(), floor.moving()):
+                raise SystemExit(f"{label}: the sides drew different pictures")
         if goals.two_workers is not None:
             two = stack.enter_context(client(bench.server(2).url, renderer))
-            sides["2 workers"] = partial(two.render, *around(visual))
-        for still, moved in ((sides[way](), sides["known"]()) for way in clients):
-            if (still, moved) != (floor.still(), floor.moving()):
-                raise SystemExit(f"{label}: the sides drew different pictures")
-        failure = bench.no_origin
-        if bench.origin is not None:
-            try:
-                bench.origin.load(label, encode_scene(canvas(), *around(visual), renderer))
-                took = bench.alternate({**sides, "origin": partial(bench.origin.render, label)})
-            except OriginFailed as exc:
-                failure = str(exc)
-        if bench.origin is None or failure:
-            took = bench.alternate(sides)
+            still["2 workers"] = partial(two.render, *around(visual))
+        # One after the other: what is kept from frame to frame is of one of them alone.
+        took, failure = bench.beside_origin(label, body, {"floor": floor.still, **still}, ask, seconds=half)
+        moved = {"floor": floor.moving, "known": moving.render}
+        took_moved, failure_moved = bench.beside_origin(label, body, moved, ask, seconds=half)
 
-    first = "raw" if "raw" in took else "JSON"
+    first, failure = "raw" if "raw" in took else "JSON", failure or failure_moved
 
     def row(what: str, goal: Optional[Goal], one: str, other: str, unit: str = "") -> Row:
-        seen = f"{took[one]:.1f} / {took[other]:.1f} ms"
-        return Row(f"{label}: {what}", goal, took[one] / took[other], unit, seen)
+        times = took_moved if "known" in (one, other) else took
+        seen = f"{times[one]:.1f} / {times[other]:.1f} ms"
+        return Row(f"{label}: {what}", goal, times[one] / times[other], unit, seen)
 
     row_of_first = row("first sending / floor", at_most(goals.floor), first, "floor")
     yield row_of_first._replace(**{way.lower(): took[way] / took["floor"] for way in clients})
-    yield row("buffers known / floor", at_most(goals.known_floor), "known", "moving floor")
+    yield row("buffers known / floor", at_most(goals.known_floor), "known", "floor")
     if "2 workers" in took:
         yield row("one at a time / by 2 workers", None, first, "2 workers", "x")
     if bench.origin is None and not failure:

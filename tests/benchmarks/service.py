@@ -8,7 +8,7 @@ import statistics
 import threading
 import time
 from functools import partial
-from typing import Callable, Iterator, Sequence
+from typing import Any, Callable, Iterator, Sequence
 
 from gsp_network import NetworkRenderer, VisualBase, encode_scene
 from gsp_network.transport import Transport
@@ -16,7 +16,7 @@ from gsp_network.transport import Transport
 from ..processes import ServerProcess
 from . import frame, goals, parts, video
 from .goals import Row, at_least, at_most
-from .origin import OriginFailed
+from .origin import Origin
 from .over_floor import Bench, client
 from .soak import size_of
 from .timing import Side, Took, alternate
@@ -86,23 +86,17 @@ def throughput(bench: Bench) -> Iterator[Row]:
                 "one": partial(picture_ms, [one], visual, seconds),
                 "two": partial(picture_ms, two, visual, seconds),
             }
-            failure, origin = bench.no_origin, bench.origin
-            if origin is not None:
-                try:
-                    origin.load(label, encode_scene(frame.canvas(), *frame.around(visual), "matplotlib"))
-                    sides_and_origin = {**sides, "origin": partial(origin.picture_ms, label, seconds)}
-                    took = alternate(sides_and_origin, bench.rounds // 10 or 1, warm=1)
-                except OriginFailed as exc:
-                    failure = str(exc)
-            if origin is None or failure:
-                took = alternate(sides, bench.rounds // 10 or 1, warm=1)
+            body = encode_scene(frame.canvas(), *frame.around(visual), "matplotlib")
+            ask = partial(Origin.picture_ms, seconds=seconds)
+            options: Any = {"rounds": bench.rounds // 10 or 1, "seconds": None, "warm": 1}
+            took, failure = bench.beside_origin(label, body, sides, ask, **options)
         rates = {side: 1000 / milliseconds for side, milliseconds in took.items()}
         seen = f"{rates['two']:.1f} / {rates['one']:.1f} requests/s"
         yield Row(f"{label}: 2 clients, 2 workers / 1, 1", None, rates["two"] / rates["one"], "x", seen)
         goal = at_least(bound)
         if failure:
             yield Row(f"{label}: 2 clients, 2 workers / origin", goal, None, "x", failure)
-        elif origin is not None:
+        elif "origin" in rates:
             seen = f"{rates['two']:.1f} / {rates['origin']:.1f} requests/s"
             yield Row(f"{label}: 2 clients, 2 workers / origin", goal, rates["two"] / rates["origin"], "x", seen)
 
