@@ -60,7 +60,7 @@ def main(argv: Optional[list[str]] = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=[], metavar="WORD", help="rows of scenes and groups so called")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for a row, about (default 5)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="for a row, about (default 8)")
     parser.add_argument("--rounds", type=int, default=40, help="calls of a side in a row, at most (default 40)")
     parser.add_argument(
         "--workers", type=int, default=0, help="of the server that scenes go to (default 0: a thread of its own draws)"
