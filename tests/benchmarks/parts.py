@@ -152,7 +152,7 @@ class Instant(Executor):
 
     def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
-        future.set_result((self.picture, "matplotlib", 0.0, 0.0, 0.0))
+        future.set_result((self.picture, "matplotlib", 0.0, 0.0, 0.0, 0))
         return future
 
 
