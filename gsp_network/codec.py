@@ -210,7 +210,8 @@ def decode_scene(body: bytes, limits: Limits = DEFAULT_LIMITS) -> Scene:
         body: UTF-8 JSON, or the packed form.
         limits: of these, max_json_items, max_depth and max_visuals are held here, before what they bound is made.
     Raises:
-        MalformedBody: not UTF-8, not JSON, a key given twice, nested too deep, an integer of over 20 digits.
+        MalformedBody: not UTF-8, not JSON, a key given twice, nested too deep, an integer of over 20 digits; a packed body that
+            is cut short, or whose ranges do not divide what is behind its JSON among them.
         InvalidScene: the document is JSON and no scene; it says where.
         MissingBuffers: a buffer is named by its hash alone; see `decode_document`.
         LimitExceeded: more than the limits allow.

@@ -11,7 +11,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from .errors import MalformedBody
+from .errors import MalformedBody, kind_of
 from .packed import is_packed, split
 from .scene.buffers import check_bytes
 from .scene.refs import BASE64, RAW
@@ -164,11 +164,12 @@ def _load(body: bytes, strings: dict[str, memoryview], blobs: Optional[memoryvie
 
 def _range(value: Any, size: int) -> tuple[int, int]:
     """Where the bytes of a buffer begin and end, of `size` behind the JSON."""
-    if isinstance(value, list) and len(value) == 2 and all(type(number) is int and number >= 0 for number in value):
-        start, end = value[0], sum(value)
-        if end <= size:
-            return start, end
-    found = json.dumps(value, default=str)[:80]
+    if isinstance(value, list) and len(value) == 2:
+        start, length = value
+        if type(start) is int and type(length) is int and start >= 0 and 0 <= length <= size - start:
+            return start, start + length
+    simple = not isinstance(value, dict) and not any(isinstance(item, (list, dict)) for item in value or ())
+    found = json.dumps(value)[:80] if simple else kind_of(value)
     raise MalformedBody(f"body: {RAW} {found}, expected [offset, length] in the {size} bytes behind the JSON")
 
 

@@ -24,7 +24,7 @@ from .admission import Access, Room
 from .deadlines import left
 from .errors import GspNetworkError, RequestRefused, ServerBusy
 from .head import Fields, Head, length_of_body, length_of_head, parse_head
-from .settings import PACKED_KIND, PACKED_MAGIC, Settings, is_loopback
+from .settings import OFFER_HEADER, PACKED_KIND, PACKED_MAGIC, Settings, is_loopback
 
 if TYPE_CHECKING:
     import ssl
@@ -366,6 +366,8 @@ class Connection(socketserver.BaseRequestHandler):
         headers = {"Server-Timing": f"{phases}{', ' if phases else ''}total;dur={1000 * seconds:.1f}"}
         if response.status == 405 and head is not None:
             headers["Allow"] = ", ".join(METHODS[head.path])
+        if head is not None and head.path == "/render":
+            headers[OFFER_HEADER] = ", ".join(self.server.owner.kinds)
         if not kept:
             headers["Connection"] = "close"
         elif head is not None and head.minor == 0:

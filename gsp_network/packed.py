@@ -2,10 +2,10 @@
 
     8 bytes    PACKED_MAGIC
     8 bytes    the length of the JSON, little-endian
-    the JSON   UTF-8; a buffer has "data_raw":[offset,length] where it otherwise has "data_base64":"..."
-    the bytes  of all buffers; an offset counts from where they begin
+    the JSON   UTF-8; a buffer may have "data_raw":[offset,length] where it otherwise has "data_base64":"..."
+    the bytes  that belong there; an offset counts from where they begin
 
-Each of these bytes belongs to exactly one buffer. It is what a client sends once a server has offered to take it.
+Each of these bytes belongs to exactly one range. It is what a client sends once a server has offered to take it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,21 @@ from typing import Sequence, Union
 
 from .errors import MalformedBody
 from .scene.refs import BASE64, RAW
-from .settings import PACKED_MAGIC
+from .settings import JSON_KIND, PACKED_KIND, PACKED_MAGIC
 
-LEAST_BYTES = 2**16  # of buffers; below that base64 takes less time than anybody sees, and a person can read it
+LEAST_BYTES = (
+    2**16
+)  # of buffers that are sent; below that base64 takes less time than anybody sees, and a person can read it
 HEAD = len(PACKED_MAGIC) + 8
 # As the codec writes it; in a string the quotes would have backslashes.
 _RANGE = re.compile(rb'"%s":\[([0-9]+),([0-9]+)\]' % RAW.encode("ascii"))
 
 Bytes = Union[bytes, bytearray, memoryview]
+
+
+def media_type(body: bytes) -> str:
+    """What a request's Content-Type says of a body."""
+    return PACKED_KIND if is_packed(body) else JSON_KIND
 
 
 def is_packed(body: Union[bytes, memoryview]) -> bool:

@@ -53,7 +53,7 @@ def render_payload(
     """The picture that a request asks for.
 
     Args:
-        body: a scene as JSON, see `codec`.
+        body: a scene as JSON or packed, see `codec`.
         header_renderer: the renderer that the request's header names, or None.
         default_renderer: who draws where neither header nor body names one; None: see `settings.default_renderer_name`.
         limits: how large a scene may be.

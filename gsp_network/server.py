@@ -1,6 +1,6 @@
 """The server: HTTP in, one render call, a picture or a problem document out.
 
-    POST /render   a scene as JSON -> its picture as PNG
+    POST /render   a scene, as JSON or packed -> its picture as PNG
     GET /health    what this server is and can do, as JSON; to who shows no token where one is needed, that it is there
     GET /metrics   counts and times, as Prometheus reads them
     GET /          the same for a person
@@ -43,7 +43,6 @@ from .run_files import RunFile
 from .settings import (
     FALLBACK_HEADER,
     JSON_KIND,
-    OFFER_HEADER,
     PACKED_KIND,
     PACKED_MAGIC,
     REFS_HEADER,
@@ -107,7 +106,8 @@ class RenderServer:
         self._dispatch = Dispatch(self.settings, self.default_renderer, self._pools, self.room)
         self._tls = tls_context(self.settings)
         self.instance = secrets.token_hex(8)
-        self._store = ServerStore(self.settings, self.instance, executor is None)
+        self._foreign = executor is not None
+        self._store = ServerStore(self.settings, self.instance, not self._foreign)
         self.end_process: Optional[Callable[[], None]] = None
         self.run_file: Optional[RunFile] = None
         self._renewed = 0.0
@@ -250,17 +250,14 @@ class RenderServer:
     def answer(self, request: Request) -> Response:
         """The answer to a request, errors included; sets `current_request` meanwhile."""
         response = self._answer(request)
-        if request.path != "/render":
-            return response
-        offers = {OFFER_HEADER: ", ".join(self.kinds)}
-        if self._kept() is not None:
-            offers[REFS_HEADER] = REFS_KIND
-        return response._replace(headers={**response.headers, **offers})
+        if request.path == "/render" and self._kept() is not None:
+            return response._replace(headers={**response.headers, REFS_HEADER: REFS_KIND})
+        return response
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The media types of scenes that are taken; a hook gets JSON alone."""
-        return (JSON_KIND,) if self.on_render is not None else (JSON_KIND, PACKED_KIND)
+        """The media types of scenes that are taken: JSON alone with a hook, or an executor whose version nobody knows."""
+        return (JSON_KIND,) if self.on_render is not None or self._foreign else (JSON_KIND, PACKED_KIND)
 
     def _kept(self) -> Given:
         """Where scenes find the buffers that they name; None where they have to hold all, as they do for a hook."""
@@ -306,7 +303,9 @@ class RenderServer:
             threading.Thread(target=self.close, name="gsp-network-close", daemon=True).start()
 
     def render(self, request: Request) -> Response:
-        """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way."""
+        """The answer to POST /render: the picture, or a GspNetworkError raised. Override it to render in another way, and `kinds`
+        with it where that reads JSON alone: `request.body` may be packed.
+        """
         hook = self.on_render
         if hook is not None and request.body.startswith(PACKED_MAGIC):  # it came while the body was on its way
             raise RequestRefused(415, "not_json", f"body: of {PACKED_KIND}, expected {JSON_KIND}")

@@ -247,7 +247,7 @@ class Store:
 
 
 class SceneStore:
-    """A store as one scene may use it: what it names counts as what it sends, so that it could always be sent whole.
+    """A store as one scene may use it: what it names counts as what it sends, so that it can be sent whole, packed.
 
     Args:
         store: what is kept.
@@ -270,7 +270,7 @@ class SceneStore:
         data = self._store.get(name)
         if data is not None:
             self.hits += 1
-            self._taken += (len(data) + 2) // 3 * 4  # in base64
+            self._taken += len(data)
             if self._taken > self._store.facts.scene_bytes:
                 found = f"{self._taken} bytes with the buffers named so far, expected at most {self._store.facts.scene_bytes}"
                 raise LimitExceeded(where, found, "max_body_bytes")

@@ -7,10 +7,12 @@ import itertools
 import re
 import unittest
 import warnings
+from unittest import mock
 
 import numpy as np
 
 from gsp_network import Buffer, BufferType, InvalidScene
+from gsp_network.scene import buffers
 from gsp_network.scene.buffers import check_float, check_int, kind_of
 
 # As the wire format lists them: bytes of one element, shape of one element.
@@ -347,7 +349,7 @@ class Base64(unittest.TestCase):
                 self.assertEqual(str(caught.exception), message)
 
     def test_canonical_alone(self):
-        """Of all texts of one group, and of two with anything in the first, those are taken that `to_base64` gives."""
+        """Of texts of one group, and of two with anything in the first, those are taken that `to_base64` gives, in pieces too."""
         groups = ["".join(chars) for chars in itertools.product("AQg/=!\n", repeat=4)]
         texts = [
             *groups,
@@ -363,14 +365,33 @@ class Base64(unittest.TestCase):
             size = len(text) // 4 * 3 - padding
             canonical = form.fullmatch(text) and text.count("=") == padding
             canonical = canonical and base64.b64encode(base64.b64decode(text)).decode() == text
-            for given in (text, memoryview(text.encode())):
+            for given, piece in ((text, 2**20), (memoryview(text.encode()), 2**20), (memoryview(text.encode()), 4)):
                 try:
-                    found = Buffer.from_base64(given, BufferType.uint8, size, "b").to_bytearray()
+                    with mock.patch.object(buffers, "PIECE", piece):
+                        found = Buffer.from_base64(given, BufferType.uint8, size, "b").to_bytearray()
                 except InvalidScene:
                     found = None
-                self.assertEqual(found, base64.b64decode(text) if canonical else None, (text, size))
+                self.assertEqual(found, base64.b64decode(text) if canonical else None, (text, size, piece))
             taken += bool(canonical)
         self.assertGreater(taken, 400)
+
+    def test_pieces(self):
+        """A text of several pieces is decoded as one is, without another copy, and refused wherever a character is wrong."""
+        data = np.random.default_rng(0).bytes(1000)
+        text = base64.b64encode(data).decode()
+        with mock.patch.object(buffers, "PIECE", 64):
+            buffer = Buffer.from_base64(text, BufferType.uint8, 1000, "b")
+            self.assertEqual(buffer.to_bytes(), data)
+            self.assertFalse(buffer.to_numpy().flags.writeable)
+            for place in range(len(text)):
+                for wrong in "=!":
+                    with self.assertRaises(InvalidScene):
+                        Buffer.from_base64(
+                            text[:place] + wrong + text[place + 1 :] if text[place] != wrong else text[:-1] + "A",
+                            BufferType.uint8,
+                            1000,
+                            "b",
+                        )
 
     def test_memory(self):
         """A memoryview is taken as text is, and refused with the same words; the decoded bytes are not copied again."""

@@ -607,7 +607,7 @@ class TestKnownBuffers(unittest.TestCase):
             frame = known.frame()
             self.assertEqual(frame.name(buffer), (None, buffer))
             self.assertEqual(type(frame.body(b"{}")), bytes)
-        self.assertIsNone(known.after(b"{}", 200, False))
+        self.assertIsNone(known.after(b"{}", 200, False, False))
         with mock.patch.object(Buffer, "to_numpy", side_effect=AssertionError):
             self.assertEqual(known.frame().name(buffer), (None, buffer))
 
@@ -619,12 +619,12 @@ class TestKnownBuffers(unittest.TestCase):
         body = Body.of(short, {name: copy}, set(), 0)
         text = Buffer.from_bytearray(copy, BufferType.vec3).to_base64().encode()
         plain = short.replace(b'"data_ref":"%s"' % name.encode(), b'"data_base64":"%s"' % text)
-        self.assertEqual(body.whole(keep=False), plain)
-        kept = body.whole(keep=True)
+        self.assertEqual(body.whole(False, False), plain)
+        kept = body.whole(True, False)
         self.assertIsInstance(kept, Body)
-        self.assertEqual(kept.whole(keep=False), plain)  # type: ignore[attr-defined]
+        self.assertEqual(kept.whole(False, False), plain)  # type: ignore[attr-defined]
         self.assertEqual(json.loads(kept)["a"]["data_ref"], name)
-        self.assertEqual(Body.of(short, {}, set(), 0).whole(keep=False), short)
+        self.assertEqual(Body.of(short, {}, set(), 0).whole(False, False), short)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import http.server
 import json
-import logging
 import mmap
 import random
 import tempfile
+import threading
 import unittest
 import urllib.error
 import urllib.request
@@ -30,11 +31,13 @@ from gsp_network import (
     TransformLinkImmediate,
     codec,
     decode_scene,
+    documents,
     encode_scene,
     packed,
     render_payload,
 )
 from gsp_network.scene.buffers import Buffer
+from gsp_network.scene.names import name_of
 from gsp_network.settings import JSON_KIND, OFFER_HEADER, PACKED_KIND, PACKED_MAGIC, Limits
 
 from .scenes import text
@@ -135,8 +138,22 @@ class TestForm(PackedCase):
         for words in ('"data_raw":[0,4]', '"data_base64":"<base64>"', PACKED_MAGIC.decode("latin-1")):
             scene = scene_around(text(words))
             body = encode_scene(*scene, packed=True)
+            self.assertTrue(packed.is_packed(body))
             self.assertEqual(all_states(body), all_states(encode_scene(*scene)))
             self.assertEqual(packed.as_json(body), encode_scene(*scene))
+
+    def test_long_base64_in_it(self) -> None:
+        """Base64 in the JSON of a packed body is read as in any other, beside texts that look like marks for what was cut."""
+        with mock.patch.object(documents, "LEAST_CUT", 1):
+            chain = TransformChain(1, BufferType.mat4)
+            chain.add(TransformLinkImmediate(Buffer.identity()))
+            scene = list(scene_around(text("<0>")))
+            scene[3] = [chain]
+            body = encode_scene(*scene, packed=True)
+            self.assertTrue(packed.is_packed(body))
+            self.assertEqual(all_states(body), all_states(encode_scene(*scene)))
+            told = parts(body)[0].replace(b'"data":{', b'"more":{"data_base64":"<0>"},"data":{')
+            self.assertEqual(all_states(of(told, parts(body)[1])), all_states(body))
 
     def test_memory_that_changes_later(self) -> None:
         """A scene does not see what becomes of the shared memory that its body lay in."""
@@ -200,6 +217,11 @@ class TestRefusals(PackedCase):
             f"body: data_raw [{offset + length}, {length_after(text, first)}], "
             f"expected one that begins at {offset + length + 4}",
         )
+        self.refused(
+            of(text.replace(first[0], b'"data_raw":[%d,%d]' % (offset + 4, length - 4)), blobs),
+            f"body: data_raw [{offset + 4}, {length - 4}], expected one that begins at {offset}",
+        )
+        self.refused(with_range(b'[{"data_raw":[%d,%d]}]' % (offset, length)), f"body: data_raw list, {expected}")
         self.refused(of(text, blobs + b"tail"), "body: 4 bytes behind the JSON that are no buffer's")
 
     def test_wrong_length(self) -> None:
@@ -282,7 +304,7 @@ class TestOverHttp(ClientCase):
             self.assertNotEqual(pictures[0], pictures[1])
 
     def test_large(self) -> None:
-        """A packed body that reaches its worker by shared memory makes the same picture, again and again."""
+        """A packed body that reaches its worker by shared memory, as large ones do, makes the same picture, again and again."""
         renderer = self.connect(self.serve(workers=1), use_refs=False)
         rng = np.random.default_rng(3)
         for _ in range(3):
@@ -314,6 +336,65 @@ class TestOverHttp(ClientCase):
             self.render(renderer, known, 0.5)
             self.render(renderer, known, 0.6)
         self.assertEqual(self.kinds(), ["packed 409", "packed", "packed"])
+
+    def test_names_that_are_lost_from_json(self) -> None:
+        """What a small frame of JSON has named is sent packed, where the server has it no more."""
+        server = self.serve()
+        renderer = self.connect(server)
+        xy = np.random.default_rng(5).uniform(-0.9, 0.9, (N, 2))
+        colors = np.random.default_rng(6).integers(0, 256, (N, 4), np.uint8)
+        visual = Pixels(np.column_stack([xy, np.zeros(N)]), colors, 1)  # two buffers are lost
+        for k in range(3):
+            self.render(renderer, visual, 0.1 * k)
+        self.forget(server)
+        self.render(renderer, visual, 0.4)
+        sizes = [len(body) for body, _ in self.wire.sent]
+        self.assertEqual(self.kinds(), ["json", "packed", "json", "json 409", "packed"])
+        self.assertLess(sizes[4], 16 * N + 4096)
+
+    def test_some_names_are_lost(self) -> None:
+        """A server tells of what a packed frame names alone, and of nothing that came with it or that it has."""
+        server = self.serve()
+        renderer = self.connect(server)
+        with mock.patch.object(codec, "LEAST_BYTES", 0):
+            one, other, new = dots(places(1)), dots(places(2)), dots(places(3))
+
+            def scene(*visuals: Any) -> tuple[Any, ...]:
+                viewports, _, matrices, cameras = self.scene(None)
+                return viewports * len(visuals), visuals, matrices * len(visuals), cameras * len(visuals)
+
+            for _ in range(3):
+                renderer.render(*scene(one, other))
+            renderer.render(*scene(one, new))
+            self.forget(server)
+            body = renderer.encode(*scene(one, other, new))
+            text_of = parts(body)[0]
+            self.assertIn(b"data_raw", text_of)
+            answer = renderer._post(body, None)
+        self.assertEqual(answer.status, 409)
+        alone = [name_of(visual.get_positions().to_bytes()) for visual in (one, other)]
+        self.assertEqual(json.loads(answer.body)["missing"], alone)
+
+    def test_as_large_as_may_be(self) -> None:
+        """A scene that fits when it is packed is drawn in every frame, named and when its names are lost."""
+        server = self.serve(max_body_bytes=16 * N)  # the places take 12 bytes a dot, in base64 16
+        renderer = self.connect(server)
+        self.render(renderer, dots(places()))
+        visual = many()
+        for k in range(4):
+            self.render(renderer, visual, 0.1 * k)
+        self.forget(server)
+        self.render(renderer, visual, 0.5)
+        self.assertEqual(self.kinds(), ["json", "packed", "packed", "json", "json", "json 409", "packed"])
+
+    def test_offer_with_a_refusal(self) -> None:
+        """A client learns from a refusal, too, what a server takes."""
+        renderer = self.connect(self.serve(max_body_bytes=16 * N))
+        with self.assertRaises(ServerError) as caught:
+            renderer.render(*self.scene(many()))
+        self.assertEqual(caught.exception.limit, "max_body_bytes")
+        self.render(renderer, many())
+        self.assertEqual(self.kinds(), ["json 413", "packed"])
 
     def test_switched_off(self) -> None:
         """A client that shall not pack sends JSON."""
@@ -359,27 +440,101 @@ class TestOverHttp(ClientCase):
         self.assertEqual([json.loads(body)["renderer_name"] for body in bodies], ["matplotlib"])
 
     def test_other_server(self) -> None:
-        """A server that knows nothing of it, and answers as such ones do, is sent JSON; its own errors are told as they are."""
-        for status in (400, 403, 500):
-            with self.subTest(status):
-                old, new = self.serve(), self.serve()
-                renderer = self.connect(new)
-                self.render(renderer, many(1))
-
-                def answer(request: Any, status: int = status, server: Any = old) -> Any:
-                    response = type(server).answer(server, request)
-                    del response.headers[OFFER_HEADER]
-                    if packed.is_packed(request.body):
-                        return response._replace(status=status, body=b"?")
-                    return response
-
-                access = logging.getLogger("gsp_network.access")  # which tells of a 500 that is ours
-                with mock.patch.object(old, "answer", answer), mock.patch.object(access, "disabled", True):
-                    renderer._transport.base_url = old.url
-                    self.kinds()
-                    self.render(renderer, many(2))
-                    self.render(renderer, many(3))
+        """A server that knows nothing of it, and answers as such ones do, is sent JSON that holds all."""
+        for status in (400, 403, 406, 415, 422, 500, 501):
+            for known in (many(2), dots(places())):  # which is sent, and which is named in a packed body
+                with self.subTest(status=status, known=len(known.get_positions().to_bytes())):
+                    renderer = self.connect(self.serve())
+                    with mock.patch.object(codec, "LEAST_BYTES", 0):
+                        for k in range(3):
+                            self.render(renderer, known, 0.1 * k)
+                        renderer._transport.base_url = self.stranger(status)
+                        self.kinds()
+                        self.render(renderer, known, 0.4)
+                        self.render(renderer, known, 0.5)
                     self.assertEqual(self.kinds(), [f"packed {status}", "json", "json"])
+
+    def stranger(self, status: int) -> str:
+        """The URL of a server as others have them: it draws JSON, and answers so to what it does not know."""
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                known = self.headers["Content-Type"] == JSON_KIND
+                picture = render_payload(body) if known else b"?"
+                self.send_response(200 if known else status)
+                self.send_header("Content-Length", str(len(picture)))
+                self.end_headers()
+                self.wfile.write(picture)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        self.addCleanup(stop)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    def test_something_before_the_server(self) -> None:
+        """Where something before a server refuses the type, and lets the offer through, JSON is sent for a while."""
+        server = self.serve()
+        renderer = self.connect(server, use_refs=False)
+        self.render(renderer, many(1))
+        post = self.wire._post
+
+        def guarded(transport: Any, path: str, body: bytes, *rest: Any) -> Any:
+            answer = post(transport, path, body, *rest)
+            if packed.is_packed(body):
+                del answer.headers[OFFER_HEADER]
+                answer = answer._replace(status=403)
+            return answer
+
+        with mock.patch.object(self.wire, "_post", guarded):
+            self.kinds()
+            for seed in range(3):
+                self.render(renderer, many(seed))
+            self.assertEqual(self.kinds(), ["packed 403", "json", "json", "json"])
+        renderer._not_packed_until = 0.0  # the while is over
+        for seed in range(2):
+            self.render(renderer, many(seed))
+        self.assertEqual(self.kinds(), ["json", "packed"])
+
+    def test_refused_after_names_were_lost(self) -> None:
+        """A server that has lost names, and takes JSON alone by the time that all is sent, gets that."""
+        server = self.serve()
+        renderer = self.connect(server)
+        visual = many()
+        for k in range(3):
+            self.render(renderer, visual, 0.1 * k)
+        self.forget(server)
+        bodies: list[bytes] = []
+        self.kinds()
+        post = self.wire._post
+
+        def hooked_then(transport: Any, path: str, body: bytes, *rest: Any) -> Any:
+            if packed.is_packed(body):
+                server.on_render = lambda body, picture: bodies.append(body)
+            return post(transport, path, body, *rest)
+
+        with mock.patch.object(self.wire, "_post", hooked_then):
+            self.render(renderer, visual, 0.4)
+        self.assertEqual(self.kinds(), ["json 409", "packed 415", "json"])
+        self.assertEqual(len(bodies), 1)
+
+    def test_foreign_executor(self) -> None:
+        """Where others draw, whose version nobody knows, JSON alone is taken."""
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            renderer = self.connect(self.serve(executor=executor))
+            for seed in range(2):
+                self.render(renderer, many(seed))
+            self.assertEqual(self.kinds(), ["json", "json"])
 
     def test_own_refusal(self) -> None:
         """What a server refuses that does take packed bodies is sent once."""

@@ -225,10 +225,10 @@ class TestStore(StoreCase):
         """What a scene names counts each time, and more than it could send is refused with the setting's name."""
         kept = Store(StoreFacts(None, 2**20, 60.0, 4 * KB, 0))
         self.put(kept, A)
-        scene = SceneStore(kept, 1000)
-        for _ in range(2):
+        scene = SceneStore(kept, 1024)
+        for _ in range(3):
             self.assertEqual(scene.find(name_of(A), "here"), A)
-        with self.assertRaisesRegex(LimitExceeded, r"^there: 5104 bytes .* at most 4096 \(setting max_body_bytes\)$"):
+        with self.assertRaisesRegex(LimitExceeded, r"^there: 5120 bytes .* at most 4096 \(setting max_body_bytes\)$"):
             scene.find(name_of(A), "there")
 
     def test_given(self) -> None:

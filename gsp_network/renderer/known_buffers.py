@@ -18,7 +18,7 @@ from typing import Any, Iterable, Optional, Union
 
 import numpy as np
 
-from ..packed import is_packed, join, range_of, split
+from ..packed import as_json, is_packed, join, range_of, split
 from ..scene.buffers import Buffer, buffer_on
 from ..scene.names import NAME, name_of
 from ..scene.refs import LEAST_BYTES
@@ -57,10 +57,10 @@ class Body(bytes):
         body.alone, body.told, body.round = alone, told, round
         return body
 
-    def whole(self, keep: bool) -> bytes:
-        """The same scene with all its buffers, to be kept or without any names; in the form that it has."""
-        packed = is_packed(self)
-        text, blobs = split(memoryview(self)) if packed else (memoryview(self), memoryview(b""))
+    def whole(self, keep: bool, packed: bool) -> bytes:
+        """The same scene with all its buffers, to be kept or without any names; as JSON, or packed."""
+        body = memoryview(self if packed else as_json(self))
+        text, blobs = split(body) if is_packed(body) else (body, memoryview(b""))
         added: list[_Copy] = []
         offset = len(blobs)
 
@@ -110,11 +110,12 @@ class KnownBuffers:
         with self._lock:
             return Frame(self, self._round)
 
-    def after(self, body: bytes, status: int, offered: bool) -> Optional[bytes]:
+    def after(self, body: bytes, status: int, offered: bool, packed: bool) -> Optional[bytes]:
         """What to send in place of a body after its answer; None where the answer stands.
 
         Args:
             offered: whether the server says that it keeps buffers.
+            packed: whether what is sent shall be packed.
         """
         with self._lock:
             if status == 200:
@@ -133,10 +134,10 @@ class KnownBuffers:
                     self._strikes = 0
                     self._paused_until = time.monotonic() + PAUSE_SECONDS
                     logger.info("the server does not keep buffers for long: for %g s they are sent", PAUSE_SECONDS)
-                return body.whole(keep=self._names())
+                return body.whole(self._names(), packed)
             if status in UNKNOWN and not offered:  # another server than the one that offered it
                 self._offered = False
-                return body.whole(keep=False)
+                return body.whole(False, packed)
         return None
 
     def clear(self) -> None:

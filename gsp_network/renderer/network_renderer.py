@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional, Sequence, Ty
 from ..codec import build_payload, encode_scene
 from ..connections import PathLike
 from ..errors import GspNetworkError
-from ..packed import as_json, is_packed
+from ..packed import as_json, is_packed, media_type
 from ..scene.contracts import RendererBase
 from ..scene.events import Event
 from ..settings import (
     FALLBACK_HEADER,
-    JSON_KIND,
     OFFER_HEADER,
     PACKED_KIND,
     REFS_HEADER,
@@ -28,7 +27,7 @@ from ..settings import (
     environment_renderer_name,
 )
 from ..transport import RETRIES, Answer, Transport, environment_token, picture_of
-from .known_buffers import Body, KnownBuffers
+from .known_buffers import PAUSE_SECONDS, Body, KnownBuffers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +44,11 @@ REFUSED = (
     500,
     501,
 )  # what a server, or a proxy, answers to a body of a kind that it does not know
+
+
+def _plain(body: bytes) -> bytes:
+    """A body as any server takes it: JSON with all its buffers, and without their names."""
+    return body.whole(False, packed=False) if isinstance(body, Body) else as_json(body)
 
 
 def _inches(pixels: int, dpi: float) -> float:
@@ -78,7 +82,8 @@ class NetworkRenderer(RendererBase):
         use_refs: send a buffer that does not change once, where the server offers to keep it, and its hash from then on.
         use_packed: send large buffers as they are, where the server offers to take them so, and not in base64.
     Attributes:
-        on_frame: an Event that is dispatched with the body of each frame's request, in the order of the frames, with all buffers.
+        on_frame: an Event that is dispatched with the body of each frame's request, in the order of the frames, as JSON with all
+            its buffers.
     Raises:
         InvalidScene: a canvas, URL, renderer name, timeout, token, cafile or number of retries that is none.
     """
@@ -111,6 +116,7 @@ class NetworkRenderer(RendererBase):
         self.on_frame: Event[Callable[[bytes], None]] = Event()
         self._known = KnownBuffers() if use_refs else None
         self._use_packed, self._packs = use_packed, False
+        self._not_packed_until = 0.0
         self._picture: Optional[bytes] = None
         self._figure: Optional[Figure] = None
         self._image: Optional[AxesImage] = None
@@ -156,7 +162,8 @@ class NetworkRenderer(RendererBase):
     ) -> bytes:
         """The first part of `render`: the body of the request for a frame; `on_frame` is told.
 
-        It may name buffers that the server has by their hash alone. `request` knows what to do where the server has them no more.
+        It may be packed (see `packed`), and name buffers that the server has by their hash alone. `request` knows what to do
+        where the server has them no more, or does not take it.
 
         Raises:
             InvalidScene: the lists do not make a scene.
@@ -170,7 +177,7 @@ class NetworkRenderer(RendererBase):
         if frame is not None:
             body = frame.body(body)
         if self.on_frame.has_callbacks:
-            self.on_frame.dispatch(as_json(body.whole(keep=False) if isinstance(body, Body) else body))
+            self.on_frame.dispatch(_plain(body))
         return body
 
     def request(self, body: bytes) -> bytes:
@@ -183,9 +190,9 @@ class NetworkRenderer(RendererBase):
         deadline = time.monotonic() + self._transport.timeout
         answer = self._post(body, None)
         other = self._instead_of(body, answer)
-        if other is not None:  # once: it is what any server takes, or names nothing alone
+        while other is not None:  # twice at most: whole, and what any server takes
             answer = self._post(other, max(deadline - time.monotonic(), 0.0))
-            self._instead_of(other, answer)
+            other = self._instead_of(other, answer)
         picture = picture_of(answer, self._transport.base_url)
         if FALLBACK_HEADER in answer.headers and not self._told_fallback:
             self._told_fallback = True  # once: with this scene it will be so for every frame
@@ -194,23 +201,24 @@ class NetworkRenderer(RendererBase):
         return picture
 
     def _post(self, body: bytes, timeout: Optional[float]) -> Answer:
-        kind = PACKED_KIND if is_packed(body) else JSON_KIND
-        headers = {"Content-Type": kind, "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
+        headers = {"Content-Type": media_type(body), "Accept": "image/png", RENDERER_HEADER: self._renderer_name}
         return self._transport.post("/render", body, headers, timeout)
 
     def _instead_of(self, body: bytes, answer: Answer) -> Optional[bytes]:
         """What to send in place of a body after its answer, which tells what the server takes; None where the answer stands."""
-        offered = [kind.strip() for kind in (answer.headers.get(OFFER_HEADER) or "").split(",")]
-        takes_packed = self._use_packed and PACKED_KIND in offered
-        other = None
-        if self._known is not None:
-            other = self._known.after(body, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND)
-        if answer.status == 200:
-            self._packs = takes_packed
-        elif is_packed(body) and not takes_packed and answer.status in REFUSED:
-            self._packs = False
-            return as_json(body.whole(keep=False) if isinstance(body, Body) else body)
-        return other
+        kinds = answer.headers.get(OFFER_HEADER)
+        offered = PACKED_KIND in [kind.strip() for kind in (kinds or "").split(",")]
+        refused = is_packed(body) and not offered and answer.status in REFUSED
+        if refused:  # by another server, or by something before it, which may let the offer through
+            self._not_packed_until = time.monotonic() + PAUSE_SECONDS
+        packs = self._use_packed and offered and time.monotonic() >= self._not_packed_until
+        if refused or answer.status == 200 or kinds is not None:
+            self._packs = packs
+        if refused:
+            return _plain(body)
+        if self._known is None:
+            return None
+        return self._known.after(body, answer.status, answer.headers.get(REFS_HEADER) == REFS_KIND, packs)
 
     def get_server_health(self) -> dict[str, Any]:
         """What the server tells of itself at GET /health; empty where it tells nothing that we know, as one of GSP_API's.

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import InvalidScene, kind_of
 
 BytesLike = Union[bytes, bytearray, memoryview]
+PIECE = 2**20  # characters of base64 that are decoded at a time, a multiple of 4
 
 
 class BufferType(Enum):
@@ -189,7 +190,7 @@ class Buffer:
         # This decoder passes over what is no base64, so that too few bytes come out then, unless it stands where the padding
         # belongs. So the number of bytes and the last group tell whether all is canonical, and no slower look is needed.
         try:
-            data = binascii.a2b_base64(text)
+            data = _decoded(text, size)
         except ValueError:
             data = b""
         tail = (size - 1) // 3 * 3 if size else 0
@@ -230,6 +231,25 @@ def base64_of(buffer: Buffer) -> bytes:
     return binascii.b2a_base64(raw_bytes(buffer), newline=False)
 
 
+def _decoded(text: Union[str, memoryview], size: int) -> Union[bytes, memoryview]:
+    """The bytes of a text in base64, `size` of them where it is long; in pieces, since no other thread runs meanwhile.
+
+    Raises:
+        ValueError: it is no base64, as far as the decoder looks.
+    """
+    if len(text) <= PIECE:
+        return binascii.a2b_base64(text)
+    data, filled = np.empty(size, np.uint8), 0
+    for start in range(0, len(text), PIECE):
+        piece = binascii.a2b_base64(text[start : start + PIECE])
+        if len(piece) != min(PIECE // 4 * 3, size - filled):
+            raise ValueError("not base64")
+        data[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
+        filled += len(piece)
+    data.flags.writeable = False
+    return data.data
+
+
 def _base64_fault(text: Union[str, memoryview], buffer_type: BufferType, count: int) -> str:
     """What is wrong with base64 of the right length that is not what `base64_of` gives for so many elements."""
     size = count * buffer_type.item_size
@@ -242,7 +262,7 @@ def _base64_fault(text: Union[str, memoryview], buffer_type: BufferType, count: 
     return "base64 whose last group has bits behind the data, expected zeros there"
 
 
-def buffer_on(data: Union[bytes, bytearray], buffer_type: BufferType) -> Buffer:
+def buffer_on(data: Union[bytes, bytearray, memoryview], buffer_type: BufferType) -> Buffer:
     """A buffer on bytes themselves, a whole number of elements."""
     return Buffer._wrap(np.frombuffer(data, buffer_type.dtype).reshape(-1, *buffer_type.shape), buffer_type)
 

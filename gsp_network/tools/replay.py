@@ -25,6 +25,7 @@ from ..animator.video import check_video, writing
 from ..commands import calling
 from ..debugging import write_whole
 from ..errors import GspNetworkError
+from ..packed import media_type
 from ..recording import Session, is_session
 from ..renderer import NetworkRenderer
 from ..rendering import render_payload
@@ -113,7 +114,7 @@ def _drawing(url: Optional[str], timeout: float, cafile: Optional[pathlib.Path])
         return
     transport = Transport(url, timeout, token=environment_token(), cafile=cafile)
     try:
-        yield lambda body: picture_of(transport.post("/render", body, {"Content-Type": "application/json"}), url)
+        yield lambda body: picture_of(transport.post("/render", body, {"Content-Type": media_type(body)}), url)
     finally:
         transport.close()
 
