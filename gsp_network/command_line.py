@@ -17,6 +17,7 @@ from .commands import calling
 from .debugging import DebugFolder
 from .errors import GspNetworkError
 from .logs import configure
+from .memory import keep_memory
 from .server import RenderServer
 from .settings import add_arguments, environment_variable
 
@@ -64,6 +65,8 @@ def serve(server: RenderServer, parent: Optional[int] = None) -> int:
     Returns:
         The exit status, 0.
     """
+    if not server.settings.workers:  # this process draws
+        keep_memory()
     stop = threading.Event()
     server.end_process = stop.set
     names = (signal.SIGINT, signal.SIGTERM)

@@ -31,6 +31,7 @@ from . import __version__
 from .backends import spent
 from .errors import GspNetworkError, LimitExceeded, error_named
 from .logs import configure
+from .memory import keep_memory
 from .settings import Limits
 from .shared_bytes import take
 
@@ -194,6 +195,7 @@ def main(told: dict[str, Any]) -> None:
     setup = Setup(**{**told, "imports": tuple(told["imports"])})
     configure(setup.log_level, setup.log_format)
     _limit_resources(setup.memory_bytes, setup.maps_more)
+    keep_memory()
     calls: queue.SimpleQueue[Frame] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(incoming, calls), name="gsp-network-worker-input", daemon=True).start()
     for name in setup.imports:
