@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from enum import Enum
 from typing import Any, Optional, Union
 
@@ -45,7 +46,7 @@ class BufferType(Enum):
     @property
     def item_size(self) -> int:
         """Bytes of one element."""
-        return self.dtype.itemsize * int(np.prod(self.shape, dtype=int))
+        return self.dtype.itemsize * math.prod(self.shape)
 
     @staticmethod
     def get_item_size(buffer_type: BufferType) -> int:
