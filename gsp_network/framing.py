@@ -48,6 +48,7 @@ OWN_PATHS = ("/shutdown",)
 
 PROBLEM = "application/problem+json"
 READ_BYTES, BODY_PIECE, WRITE_PIECE = 64 * 1024, 2**20, 2**20
+LEAST_PIECE = 4096  # of a body that comes in drops
 LINGER_BYTES, LINGER_SECONDS = 64 * 2**20, 2.0
 LINE_SHOWN = 400  # bytes of a request line that are kept for the log
 
@@ -351,7 +352,10 @@ class Connection(socketserver.BaseRequestHandler):
             if not self._receive(min(length - self._arrived, BODY_PIECE), deadline):
                 found = f"body: {self._arrived} bytes, expected {length} as Content-Length says"
                 raise RequestRefused(400, "incomplete_body", found)
-            pieces.append(bytes(self._received))
+            if len(pieces[-1]) < LEAST_PIECE:  # each takes more than its bytes
+                pieces[-1] += self._received
+            else:
+                pieces.append(bytes(self._received))
             self._arrived += len(self._received)
             self._received.clear()
         return b"".join(pieces)
