@@ -28,7 +28,7 @@ class Drawing:
     Attributes:
         kind: name of the visual in `VISUALS`.
         where: path in the document, for messages.
-        key: the same from frame to frame for the same visual in the same viewport; tells kept artists apart.
+        key: the same from frame to frame for the same visual in the same viewport; tells apart what is kept of it.
         fields: the visual's values by field name; buffers as arrays (count, *element shape), a texture as
             (height, width, 4).
         viewport: where to draw and what to clip to.

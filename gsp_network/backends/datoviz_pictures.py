@@ -22,7 +22,7 @@ def on_sheet(draw: str, drawing: Drawing, canvas: Canvas, math_text: bool = Fals
         sheet = matplotlib_backend.Sheet(canvas.get_width(), canvas.get_height(), canvas.get_dpi())
         sheet.math_text = math_text
         sheet.pixels[:] = 0
-        getattr(matplotlib_backend, draw)(drawing, [], sheet)
+        getattr(matplotlib_backend, draw)(drawing, sheet)
     inked = sheet.pixels[..., 3] > 0
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     if not len(rows):

@@ -16,7 +16,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import replace
 from functools import cache
-from typing import Any, Callable, Hashable, Sequence
+from typing import Any, Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -86,14 +86,12 @@ class Sheet:
         self.writer = Writer(self.renderer, bitmaps)
         for artist in self.writer.artists:
             self.adopt(artist)
-        self._artists: dict[Hashable, list[Any]] = {}
 
     def draw(self, drawings: Sequence[Drawing]) -> np.ndarray[Any, Any]:
         """Draw a frame on white; returns a copy of it, (height, width, 3)."""
         self.pixels[:] = 255
-        kept, self._artists = self._artists, {}
         for drawing in drawings:
-            self._artists[drawing.key] = DRAW[drawing.kind](drawing, kept.get(drawing.key, []), self)
+            DRAW[drawing.kind](drawing, self)
         picture = np.empty((*self.pixels.shape[:2], 3), np.uint8)
         for channel in range(3):  # a quarter of the time that a copy of [..., :3] takes
             picture[..., channel] = self.pixels[..., channel]
@@ -145,14 +143,13 @@ class MatplotlibBackend(Backend):
 
 
 # ---------------------------------------------------------------- one function a visual
-# Each takes the drawing, the artists that it returned for the same visual in the last frame, and the sheet.
 
 
 def _colors(rgba8: np.ndarray[Any, Any]) -> Any:
     return rgba8 / 255.0
 
 
-def _draw_shapes(outline: Path, drawing: Drawing, sheet: Sheet) -> list[Any]:
+def _draw_shapes(outline: Path, drawing: Drawing, sheet: Sheet) -> None:
     """Points and markers: `outline`, of side 1 around the origin, at every visible vertex."""
     fields, shown = drawing.fields, drawing.visible
     sizes = np.minimum(fields["sizes"][shown], LONGEST**2)
@@ -166,10 +163,9 @@ def _draw_shapes(outline: Path, drawing: Drawing, sheet: Sheet) -> list[Any]:
         np.minimum(fields["edge_widths"][shown], np.sqrt(sizes) + sheet.covering_pt),
     )
     draw_shapes(sheet.renderer, sheet.clip_box(drawing), outline, shapes)
-    return []
 
 
-def draw_points(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_points(drawing: Drawing, sheet: Sheet) -> None:
     """Discs whose diameter is sqrt(size) pt, as Matplotlib's scatter draws them."""
     disc = marker_shape(MarkerShape.disc)
 
@@ -181,9 +177,8 @@ def draw_points(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
     def agg(some: Drawing) -> None:
         _draw_shapes(disc, some, sheet)
 
-    if draw_discs(sheet.pixels, drawing, cover, agg):
-        return []
-    return _draw_shapes(disc, drawing, sheet)
+    if not draw_discs(sheet.pixels, drawing, cover, agg):
+        _draw_shapes(disc, drawing, sheet)
 
 
 def _cover(
@@ -209,11 +204,12 @@ def _cover(
     return planes[0], planes[1]
 
 
-def draw_markers(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_markers(drawing: Drawing, sheet: Sheet) -> None:
     """As points, in other shapes."""
     if drawing.fields["marker_shape"] is MarkerShape.disc:
-        return draw_points(drawing, kept, sheet)
-    return _draw_shapes(marker_shape(drawing.fields["marker_shape"]), drawing, sheet)
+        draw_points(drawing, sheet)
+    else:
+        _draw_shapes(marker_shape(drawing.fields["marker_shape"]), drawing, sheet)
 
 
 @cache
@@ -232,28 +228,26 @@ def marker_shape(shape: MarkerShape) -> Path:
     )
 
 
-def draw_pixels(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_pixels(drawing: Drawing, sheet: Sheet) -> None:
     """Dots of one pixel, blended onto the buffer in order, without an artist."""
     draw_dots(sheet.pixels, drawing)
-    return []
 
 
-def draw_segments(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_segments(drawing: Drawing, sheet: Sheet) -> None:
     """One line a pair of vertices."""
-    return _draw_lines(segment_lines(drawing), JoinStyle.ROUND, drawing, sheet)
+    _draw_lines(segment_lines(drawing), JoinStyle.ROUND, drawing, sheet)
 
 
-def draw_paths(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_paths(drawing: Drawing, sheet: Sheet) -> None:
     """One line a run of pieces that look alike."""
-    return _draw_lines(path_lines(drawing), drawing.fields["join_style"], drawing, sheet)
+    _draw_lines(path_lines(drawing), drawing.fields["join_style"], drawing, sheet)
 
 
-def _draw_lines(found: Lines, join: JoinStyle, drawing: Drawing, sheet: Sheet) -> list[Any]:
+def _draw_lines(found: Lines, join: JoinStyle, drawing: Drawing, sheet: Sheet) -> None:
     draw_lines(sheet.renderer, sheet.clip_box(drawing), found, CAPS[drawing.fields["cap_style"]], JOINS[join])
-    return []
 
 
-def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_texts(drawing: Drawing, sheet: Sheet) -> None:
     """One string after the other, laid so that the anchor of the upright box around the rotated text lies at the vertex."""
     fields = drawing.fields
     family = known_family(fields["font_name"])
@@ -276,7 +270,6 @@ def draw_texts(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
                 sheet.writer.write(laid, corner, color, clip)
         except (ValueError, RuntimeError) as exc:  # a formula that cannot be read, glyphs that FreeType cannot draw
             raise InvalidScene(f"{drawing.where}.texts[{index}]", "not a text that Matplotlib can draw") from exc
-    return []
 
 
 def _meets(corner: tuple[float, ...], size: tuple[float, ...], clip: Bbox) -> bool:
@@ -288,12 +281,12 @@ def _meets(corner: tuple[float, ...], size: tuple[float, ...], clip: Bbox) -> bo
     )
 
 
-def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
+def draw_image(drawing: Drawing, sheet: Sheet) -> None:
     """The texture in its rectangle, resampled; kept for a frame in which both are the same."""
     fields = drawing.fields
     left, right, bottom, top = fields["image_extent"]
     if not drawing.visible[0] or left == right or bottom == top:
-        return []
+        return
     texels, corners = fields["texture"], image_corners(drawing)
     artist: Any = SceneImage(Bbox.unit(), origin="upper", resample=False)
     artist.box = Bbox(corners)
@@ -308,10 +301,9 @@ def draw_image(drawing: Drawing, kept: list[Any], sheet: Sheet) -> list[Any]:
         size = texels.nbytes + (artist.made[0].nbytes if artist.made[0] is not None else 0)
         if size < bitmaps.most_bytes:
             bitmaps.put(key, (way, texels.copy(), artist.made), size)
-    return []
 
 
-DRAW: dict[str, Callable[[Drawing, list[Any], Sheet], list[Any]]] = {
+DRAW: dict[str, Callable[[Drawing, Sheet], None]] = {
     "points": draw_points,
     "markers": draw_markers,
     "pixels": draw_pixels,
