@@ -14,7 +14,7 @@ import time
 from functools import partial
 from typing import Callable, Iterator, Optional
 
-from gsp_network.backends import datoviz_backend
+from gsp_network.backends import why_not
 from gsp_network.backends.datoviz_device import find_device
 
 from . import goals, service
@@ -28,10 +28,12 @@ Measure = Callable[[Bench], Iterator[Row]]
 
 def datoviz_rows(bench: Bench) -> Iterator[Row]:
     """The scenes that Datoviz draws, where it starts."""
-    reason = find_device().reason
+    reason = why_not("datoviz") or find_device().reason
     if reason:
         yield Row(DATOVIZ, None, None, seen=reason)
         return
+    from gsp_network.backends import datoviz_backend  # it loads Datoviz
+
     datoviz_backend.use_memory()
     for name, visual in bench.scenes().items():
         if name in goals.DATOVIZ:
