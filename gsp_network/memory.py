@@ -1,8 +1,8 @@
 """The memory that a process keeps from frame to frame, where it is there for drawing alone.
 
 Left to itself, glibc's malloc(3) gives what a frame has taken back to the system when the frame ends, and the next one pays for
-it anew: a picture of 800 x 600 with 700 page faults, a millisecond or two. It does so at most up to two sizes, which it adapts to
-what was freed; here they are set to the largest that it would take by itself.
+it anew: a picture of 800 x 600 with 700 page faults, which take one to two milliseconds. From which size on it does so adapts to
+what was freed; here it is the largest that this would come to.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LARGEST = 2**25
 
 
 def keep_memory() -> bool:
-    """Have this process keep up to 64 MB that it does not need at the moment; False where its C library cannot be told."""
+    """Have this process keep up to 64 MiB that it does not need at the moment; False where its C library cannot be told."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, TypeError, AttributeError):  # another libc, or none that can be asked

@@ -10,6 +10,7 @@ import unittest
 from typing import Any, Iterator
 from unittest import mock
 
+import matplotlib
 import numpy as np
 
 from gsp_network import Buffer, Camera, Canvas, Points, Texts, Viewport, decode_scene
@@ -172,6 +173,21 @@ class TestChanges(unittest.TestCase):
                 parts = drawer.parts(scene.canvas, prepare(scene))
                 self.assertEqual(len(parts), 3)
         self.assertEqual([made[name].call_count for name in ("segments", "points", "texts")], [1, 4, 2])
+
+    def test_texts_count_with_their_characters(self) -> None:
+        """Strings that are kept count as long as they are; under other rcParams of the program around they are drawn anew."""
+        from gsp_network.backends import datoviz_backend
+
+        with mock.patch.object(datoviz_backend, "_way", mock.Mock):
+            drawer = datoviz_backend.DatovizBackend()
+        scene = decode_scene(body_of(text("x" * 4000, size=0.01)))
+        made = {"texts": mock.Mock(wraps=datoviz_backend.DRAW["texts"])}
+        with mock.patch.dict(datoviz_backend.DRAW, made):
+            for hinting in ("none", "none", "native"):
+                with matplotlib.rc_context({"text.hinting": hinting}):
+                    drawer.parts(scene.canvas, prepare(scene))
+        self.assertEqual(made["texts"].call_count, 2)
+        self.assertGreater(drawer._made._bytes, 2 * 4 * 4000)
 
 
 if __name__ == "__main__":

@@ -132,8 +132,74 @@ class TestMoved(unittest.TestCase):
         look = Look("wide " * 60, "DejaVu Sans", 14.0, 0.0, "left", False, program_settings())
         self.compare(np.random.default_rng(5), [look], 3)
 
+    def test_many_on_top_of_each_other(self) -> None:
+        """A letter with a hundred accents, and one whose line is long beside them."""
+        looks = [
+            Look(string, "DejaVu Sans", 14.0, 0.0, "left", False, program_settings())
+            for string in ("a" + "\u0338" * 100, "wide " * 9 + "\u0338" * 20)
+        ]
+        self.compare(np.random.default_rng(6), looks, 3)
+
 
 class TestMeans(unittest.TestCase):
+    def write(self, writer: Writer, look: Look, corner: tuple[float, float]) -> np.ndarray:
+        """The picture of a string by itself."""
+        pixels = np.asarray(writer._renderer.buffer_rgba())
+        pixels[:] = 255
+        writer.write(writer.lay(look), corner, (0, 0, 0, 1), CLIP)
+        return pixels.copy()
+
+    def writer(self) -> Writer:
+        writer = Writer(canvas(96.0), Kept(2**24))
+        for artist in writer.artists:
+            artist.set_figure(Figure(dpi=96.0))
+        return writer
+
+    @unittest.skipUnless(glyphs.knows_glyphs(), "this Matplotlib draws lines, not glyphs")
+    def test_font_whose_file_has_changed(self) -> None:
+        """A font that is another file than at first, or gone, is left to Matplotlib, which has the first one open."""
+        look = Look("Changed", "DejaVu Sans", 12.0, 0.0, "left", False, program_settings())
+        expected = by_matplotlib(look, (31.4, 27.3), (0, 0, 0, 1), 96.0)
+        for change in (
+            mock.patch.object(glyphs, "_identity", lambda _: (0, 0, 0, 0)),
+            mock.patch.object(glyphs, "open", mock.Mock(side_effect=FileNotFoundError), create=True),
+        ):
+            writer = self.writer()
+            self.write(writer, look, (20.0, 30.0))
+            with change:
+                glyphs.font_in_memory.cache_clear()
+                np.testing.assert_array_equal(self.write(writer, look, (31.4, 27.3)), expected)
+                glyphs.face_of.cache_clear()
+                np.testing.assert_array_equal(self.write(self.writer(), look, (31.4, 27.3)), expected)
+            glyphs.font_in_memory.cache_clear()
+            glyphs.face_of.cache_clear()
+
+    def test_alignment_and_formulas_lay_anew(self) -> None:
+        """A string is laid out as it is aligned, and literally or not, whatever was laid out before."""
+        writer = self.writer()
+        starts, widths = [], []
+        for align in ("left", "right", "left"):
+            laid = writer.lay(Look("a\nwider", "DejaVu Sans", 12.0, 0.0, align, False, program_settings()))
+            starts.append(
+                float(np.ravel(laid.layout[1][0][-1])[0] if len(laid.layout[1][0]) == 3 else laid.layout[1][0][-2])
+            )
+        for math in (True, False, True):
+            widths.append(writer.lay(Look("$x_2$", "DejaVu Sans", 12.0, 0.0, "left", math, program_settings())).size[0])
+        self.assertEqual((starts[0], widths[0]), (starts[2], widths[2]))
+        self.assertGreater(starts[1], starts[0] + 5)
+        self.assertGreater(widths[1], widths[0] + 5)
+
+    @unittest.skipIf(glyphs.knows_glyphs(), "this Matplotlib draws glyphs, not lines")
+    def test_bitmaps_of_lines_count(self) -> None:
+        """The bitmaps that a string holds count for what is kept of it."""
+        writer = self.writer()
+        look = Look("Counted", "DejaVu Sans", 60.0, 0.0, "left", False, program_settings())
+        self.write(writer, look, (20.0, 30.0))
+        laid = writer.lay(look)
+        size = sum(line.nbytes for line, *_ in laid.lines or [])
+        self.assertGreater(size, 1000)
+        self.assertGreater(writer._kept._entries[writer._canvas, look][1], size)
+
     def test_no_layout_again(self) -> None:
         """A string that has been drawn is drawn anywhere without Matplotlib's Text, and a formula that glyphs alone make up."""
         renderer = canvas(96.0)
@@ -187,11 +253,14 @@ class TestMeans(unittest.TestCase):
         np.testing.assert_array_equal(np.asarray(renderer.buffer_rgba()), expected)
 
     def test_kept_apart(self) -> None:
-        """Stamps stay by themselves where one is aslant, or far from all others."""
+        """Stamps stay by themselves where one is aslant, far from all others, or too many lie on top of each other."""
         ink = np.full((2, 3), 200, np.uint8)
         for second in ((ink, 8, 8, 30.0), (ink, 800, 8, 0.0)):
             self.assertEqual(len(glyphs.joined([(ink, 4, 9, 0.0), second])), 2)
         self.assertEqual(len(glyphs.joined([(ink, 4, 9, 0.0), (ink, 8, 8, 0.0)])), 1)
+        self.assertEqual(len(glyphs.joined([(ink, 4, 9, 0.0)] * 6)), 6)
+        deep = [(ink, 4, 9, 0.0)] * 7 + [(ink, 8, 9, 0.0)]
+        self.assertIs(glyphs.joined(deep), deep)
 
     def test_joined(self) -> None:
         """Stamps become layers in each of which nothing covers a pixel twice, in their order pixel by pixel."""

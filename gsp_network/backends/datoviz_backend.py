@@ -101,6 +101,10 @@ class DatovizBackend(Backend):
     def _what(self, drawing: Drawing, around: Surroundings) -> list[What]:
         """What is drawn of a drawing: the same objects as last time where nothing of it has changed."""
         content = _content(drawing, around)
+        if drawing.kind == "texts":
+            from .texts import program_settings  # it loads Matplotlib, as they will
+
+            content = (*content, program_settings())
         # Texts are small, take long, and come back, be it as other objects.
         key = content if drawing.kind == "texts" else drawing.key
         kept = self._made.get(key)
@@ -108,7 +112,7 @@ class DatovizBackend(Backend):
             found: list[What] = kept[1]
             return found
         made = DRAW[drawing.kind](drawing, around)
-        size = sum(map(_bytes, made)) + sum(len(item) for item in content if isinstance(item, (bytes, tuple)))
+        size = sum(map(_bytes, made)) + sum(map(_size, content))
         self._made.put(key, (content, made), size)
         return made
 
@@ -140,6 +144,13 @@ def _content(drawing: Drawing, around: Surroundings) -> tuple[Any, ...]:
         around.math_text,
         *[value.shape for value in values if isinstance(value, np.ndarray)],
     )
+
+
+def _size(value: Any) -> int:
+    """Bytes of one value of a content, about."""
+    if isinstance(value, tuple):
+        return sum(map(_size, value))
+    return 4 * len(value) if isinstance(value, str) else len(value) if isinstance(value, bytes) else 8
 
 
 def _copied(value: Any) -> Any:

@@ -7,6 +7,7 @@ FreeType draws anew wherever a glyph begins at another 64th of a pixel; here it 
 from __future__ import annotations
 
 import io
+import logging
 import os
 from functools import cache, lru_cache
 from math import cos, radians, sin
@@ -18,11 +19,14 @@ from matplotlib.backends import backend_agg
 
 from .kept import Kept
 
+logger = logging.getLogger(__name__)
+
 Stamp = tuple[Any, int, int, float]
 """Coverage, (height, width) uint8; where its lower left corner lies, in px from the canvas's upper left one; degrees."""
 
 STAMP_BYTES = 256  # of a stamp beside its bitmap
 SPARSE = 4  # bounding boxes larger than so many times what they hold are not worth a bitmap
+MOST_LAYERS = 6  # nor are glyphs that lie on top of each other, as a hundred accents of one letter do
 
 # FreeType counts places in 64ths of a pixel.
 STEPS_BITS = 6
@@ -30,6 +34,10 @@ STEPS = 1 << STEPS_BITS
 
 # Matplotlib has FreeType read fonts from their file, glyph by glyph. Larger ones are left to that; so many others are held.
 LARGEST_FONT, FONTS = 1 << 22, 8
+
+
+class FontChangedError(Exception):
+    """A font's file is not what it was, or is gone: Matplotlib, which has it open, draws on."""
 
 
 class Bitmap:
@@ -47,6 +55,7 @@ class Bitmap:
         self._right, self._down = right / 64.0, down / 64.0
         self._aside, self._below = descent * sin(radians(angle)), descent * cos(radians(angle))
         self._coverage, self._angle = coverage, angle
+        self.nbytes: int = coverage.nbytes
 
     def stamps(self, x: float, y: float, height: float, kept: Kept) -> list[Stamp]:
         """What it is drawn by where it begins at that place, in px from the upper left corner of a canvas of that height."""
@@ -93,8 +102,14 @@ class Face:
         self._matrix = [matrix[:2], matrix[2:]]
 
     def draw(self, index: int, right: int, up: int) -> tuple[Any, int, int]:
-        """A glyph, moved by so many 64ths of a pixel: its coverage; how far right of its place that begins, and how far above."""
-        kept: Any = font_in_memory(*self._file)
+        """A glyph, moved by so many 64ths of a pixel: its coverage; how far right of its place that begins, and how far above.
+
+        Raises:
+            FontChangedError: it can be drawn by Matplotlib alone.
+        """
+        kept = font_in_memory(*self._file)
+        if kept is None:
+            raise FontChangedError(self._file[0])
         font = kept.at(self._size)
         font._set_transform(self._matrix, [right, up])
         drawn = font._render_glyph(index, self._flags, backend_agg.RenderMode.NORMAL)  # type: ignore[attr-defined]
@@ -109,13 +124,12 @@ class Glyphs:
         angle: degrees, counter-clockwise.
     """
 
+    nbytes = 0  # beside what a string takes by its characters
+
     def __init__(self, glyphs: list[tuple[Face, int, float, float]], angle: float) -> None:
         c, s = cos(radians(angle)), sin(radians(angle))
         # Not summed up: what is rounded in the end are the sums that Matplotlib makes, in its order.
         self._glyphs = [(face, index, x * c, y * s, x * s, y * c) for face, index, x, y in glyphs]
-
-    def __len__(self) -> int:
-        return len(self._glyphs)
 
     def stamps(self, x: float, y: float, height: float, kept: Kept) -> list[Stamp]:
         """As `Bitmap.stamps`; glyphs are kept."""
@@ -172,12 +186,17 @@ class Taking:
     def _draw_glyphs(self, context: Any, x: float, y: float, angle: float, glyphs: Any, boxes: Any) -> None:
         """Draw a line in place of Matplotlib's function, whose arguments these are."""
         glyphs, boxes = list(glyphs), list(boxes)
-        line = None if boxes else glyphs_of(glyphs, angle, self._renderer.dpi)
+        line, stamps = None if boxes else glyphs_of(glyphs, angle, self._renderer.dpi), []
+        if line is not None:
+            try:
+                stamps = joined(line.stamps(x, y, self._renderer.height, self._kept))
+            except FontChangedError:
+                line = None
         if line is None:
             type(self._renderer)._draw_text_glyphs_and_boxes(self._renderer, context, x, y, angle, glyphs, boxes)
             return
         self.lines.append(line)
-        for stamp in joined(line.stamps(x, y, self._renderer.height, self._kept)):
+        for stamp in stamps:
             self.stamps.append(stamp)
             self._agg.draw_text_image(*stamp, context)
 
@@ -212,11 +231,26 @@ def face_of(
 
 @lru_cache(maxsize=FONTS)
 def font_in_memory(name: str, number: int) -> Optional[Font]:
-    """A font by its file and its number in that, None if it is large."""
-    with open(name, "rb") as file:
-        if os.fstat(file.fileno()).st_size > LARGEST_FONT:
-            return None
-        return Font(file.read(), number)
+    """A font by its file and its number in that; None if that is large, or not what it was at first."""
+    try:
+        with open(name, "rb") as file:
+            status = os.fstat(file.fileno())
+            if status.st_size > LARGEST_FONT or _identity(name) != _identity_of(status):
+                return None
+            return Font(file.read(), number)
+    except OSError as exc:
+        logger.debug("a font cannot be read any more: %s", exc)
+        return None
+
+
+@cache
+def _identity(name: str) -> tuple[int, ...]:
+    """Which file a font was when it was first asked for; there are no more of them than fonts."""
+    return _identity_of(os.stat(name))
+
+
+def _identity_of(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @cache
@@ -233,7 +267,8 @@ def knows_glyphs() -> bool:
         try:
             for x, y, angle in ((3.3, 14.8, 0.0), (20.71, 50.2, 33.0)):
                 renderer.draw_text(context, x, y, "Aj\u00e9 x,", font_manager.FontProperties(size=13), angle)
-        except (AttributeError, TypeError, ValueError, RuntimeError):
+        except Exception as exc:  # noqa: BLE001 - whatever becomes of a private function
+            logger.debug("Matplotlib draws the glyphs: %r", exc)
             return False
         pictures.append(bytes(renderer.buffer_rgba()))
     return pictures[0] == pictures[1]
@@ -257,15 +292,18 @@ def joined(stamps: list[Stamp]) -> list[Stamp]:
         part = layers[0][y0 - top : y1 - top, x0 - left : x1 - left]
         if x0 >= reached or not np.minimum(part, rest).any():
             part |= rest
-        else:
-            _lay(layers, 0, rest, slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
+        elif not _lay(layers, rest, slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)):
+            return stamps
         reached = max(reached, x1)
     return [(layer, left, bottom, 0.0) for layer in layers]
 
 
-def _lay(layers: list[Any], number: int, rest: Any, rows: slice, columns: slice) -> None:
-    """Lay coverage into the first layer from there on in which nothing covers the pixel."""
+def _lay(layers: list[Any], rest: Any, rows: slice, columns: slice) -> bool:
+    """Lay coverage for each pixel into the first layer in which nothing covers it; False where that takes too many."""
+    number = 0
     while rest.any():
+        if number == MOST_LAYERS:
+            return False
         if number == len(layers):
             layers.append(np.zeros_like(layers[0]))
         part = layers[number][rows, columns]
@@ -273,3 +311,4 @@ def _lay(layers: list[Any], number: int, rest: Any, rows: slice, columns: slice)
         part += rest * free
         rest = rest * ~free
         number += 1
+    return True

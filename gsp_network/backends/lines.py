@@ -9,6 +9,7 @@ That Path's attributes are properties in Python: at each line Agg lets other thr
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,8 @@ from matplotlib.path import Path
 from matplotlib.transforms import Bbox, IdentityTransform
 
 from .base import LONGEST, Lines
+
+logger = logging.getLogger(__name__)
 
 PIECE = Path(np.eye(2))
 IN_PX = IdentityTransform().frozen()
@@ -99,7 +102,8 @@ def knows_agg() -> bool:
         renderer = RendererAgg(32, 32, 96.0)
         try:
             draw(renderer, Bbox([[2, 2], [30, 30]]), lines, "projecting", "miter")
-        except (TypeError, ValueError):
+        except Exception as exc:  # noqa: BLE001 - whatever becomes of a private function
+            logger.debug("Matplotlib's artists draw: %r", exc)
             return False
         pictures.append(bytes(renderer.buffer_rgba()))
     return pictures[0] == pictures[1]

@@ -1,9 +1,8 @@
-"""Draws scenes with Matplotlib's Agg renderer: artists on a bare figure, no pyplot, no Axes.
+"""Draws scenes with Matplotlib's Agg renderer, on a bare figure: no pyplot, no Axes, artists for texts and images alone.
 
 GSP's words in Matplotlib's: points, markers -> `shapes`; segments, paths -> `lines`; texts -> Text, by `texts`;
-image -> BboxImage, by `images`. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame
-with its artists. Every draw function sets every property of its artist, so that nothing of an earlier frame can show; bitmaps of
-texts and images are kept by all that they were made of.
+image -> BboxImage, by `images`. A canvas is a `Sheet`, a Figure and a RendererAgg of exactly that size, kept for the next frame,
+which begins white. Bitmaps of texts and images are kept by all that they were made of.
 
 Points by the hundred, and all pixels, are drawn onto its buffer without artists: see `rasterize` and `dots`.
 
@@ -53,7 +52,7 @@ CAPS = {CapStyle.BUTT: "butt", CapStyle.PROJECTING: "projecting", CapStyle.ROUND
 JOINS = {JoinStyle.MITER: "miter", JoinStyle.BEVEL: "bevel", JoinStyle.ROUND: "round"}
 INTERPOLATIONS = {ImageInterpolation.LINEAR: "bilinear", ImageInterpolation.NEAREST: "nearest"}
 
-# Canvases in turn, as a figure and its preview, keep their artists; a sheet holds 4 bytes a pixel: 64 MiB in all.
+# For canvases in turn, as a figure and its preview; a sheet holds 4 bytes a pixel: 64 MiB in all.
 KEPT_SHEETS, KEPT_PIXELS = 4, 2**24
 
 drawing_lock = threading.Lock()
@@ -64,7 +63,7 @@ bitmaps = Kept(2**26)
 
 
 class Sheet:
-    """One canvas's figure and pixel buffer, with the artists of the frame before.
+    """One canvas's figure and pixel buffer.
 
     Attributes:
         figure: gives the artists their dpi; it is never drawn itself.

@@ -6,6 +6,7 @@ through again at every frame.
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import Any, NamedTuple, Optional
 
@@ -16,6 +17,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path
 from matplotlib.transforms import Bbox, IdentityTransform
+
+logger = logging.getLogger(__name__)
 
 IN_PX = IdentityTransform().frozen()
 SOLID, ANTIALIASED, NO_URLS = [(0, None)], [True], [None]
@@ -110,7 +113,8 @@ def knows_agg() -> bool:
         try:
             for outline in (Path.unit_circle(), Path([(-0.5, -0.5), (0.5, -0.5), (0, 0.5), (-0.5, -0.5)])):
                 draw(renderer, Bbox([[2, 2], [30, 30]]), outline, shapes)
-        except (TypeError, ValueError):
+        except Exception as exc:  # noqa: BLE001 - whatever becomes of a private function
+            logger.debug("Matplotlib's artists draw: %r", exc)
             return False
         pictures.append(bytes(renderer.buffer_rgba()))
     return pictures[0] == pictures[1]

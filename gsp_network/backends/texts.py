@@ -17,7 +17,7 @@ from matplotlib import font_manager
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from .glyphs import STAMP_BYTES, Line, Stamp, Taking, joined
+from .glyphs import STAMP_BYTES, FontChangedError, Line, Stamp, Taking, joined
 from .kept import Kept
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,9 @@ class LaidText(Text):
 
     def _get_layout(self, renderer: Any) -> Any:
         if self.layout is None:
+            self._cached: dict[
+                Any, Any
+            ] = {}  # Matplotlib 3.5 has one for all, without alignment and formulas in its keys
             plain: Any = super()
             self.layout = plain._get_layout(renderer)
         return self.layout
@@ -140,9 +143,13 @@ class Writer:
             artist.set_position((0.0, 0.0))
             box = artist.get_window_extent(self._renderer)
             laid = Laid(look, (box.width, box.height), artist.layout)
-            size = LINE_BYTES * (1 + look.string.count("\n")) + CHARACTER_BYTES * len(look.string)
-            self._kept.put((self._canvas, look), laid, size)
+            self._keep(laid)
         return laid
+
+    def _keep(self, laid: Laid) -> None:
+        look, lines = laid.look, laid.lines or []
+        size = LINE_BYTES * (1 + look.string.count("\n")) + CHARACTER_BYTES * len(look.string)
+        self._kept.put((self._canvas, look), laid, size + sum(line.nbytes for line, *_ in lines))
 
     def write(self, laid: Laid, corner: tuple[float, float], color: tuple[float, ...], clip: Bbox) -> None:
         """Draw a string.
@@ -158,10 +165,10 @@ class Writer:
         key = laid, corner
         stamps = self._kept.get(key)
         if stamps is None:
-            if laid.lines is None:
+            stamps, whole = self._elsewhere(laid, corner), True
+            if stamps is None:
                 stamps, whole = self._taken(laid, corner, color, clip)
             else:
-                stamps, whole = joined(self._stamps(laid.lines, corner)), True
                 self._put(stamps, color, clip)
             if whole:
                 size = sum(coverage.nbytes + STAMP_BYTES for coverage, *_ in stamps)
@@ -175,6 +182,16 @@ class Writer:
         context.set_clip_rectangle(clip)
         for stamp in stamps:
             self._renderer._renderer.draw_text_image(*stamp, context)
+
+    def _elsewhere(self, laid: Laid, corner: tuple[float, float]) -> Optional[list[Stamp]]:
+        """What a string is drawn by at another place than before; None where that is not known."""
+        if laid.lines is None:
+            return None
+        try:
+            return joined(self._stamps(laid.lines, corner))
+        except FontChangedError:
+            laid.lines = None
+            return None
 
     def _stamps(self, lines: list[tuple[Line, float, float]], corner: tuple[float, float]) -> list[Stamp]:
         """What lines are drawn by where the box around them has its corner there."""
@@ -197,8 +214,11 @@ class Writer:
         if whole and len(taken.lines) == len(laid.layout[1]) and None not in taken.lines:
             places = [entry[-1] if len(entry) == 3 else entry[-2:] for entry in laid.layout[1]]
             lines: Any = [(line, float(x), float(y)) for line, (x, y) in zip(taken.lines, places)]
-            if [place for _, *place in joined(self._stamps(lines, corner))] == [place for _, *place in stamps]:
-                laid.lines = lines
+            laid.lines = lines
+            elsewhere = self._elsewhere(laid, corner)
+            if elsewhere is None or [place for _, *place in elsewhere] != [place for _, *place in stamps]:
+                laid.lines = None
+            self._keep(laid)
         return stamps, whole
 
     def _artist(self, look: Look) -> Any:
