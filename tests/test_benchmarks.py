@@ -41,17 +41,17 @@ class TestSoak(unittest.TestCase):
     def test_runs_and_finds_nothing(self) -> None:
         """Good and hostile requests, and killed workers: nothing is wrong or lost, and all figures are printed."""
         with QUICK:
-            status, printed = printed_by(soak.main, "--requests", "80", "--clients", "4", "--seconds", "600")
+            status, printed = printed_by(soak.main, "--requests", "50", "--clients", "4", "--seconds", "600")
         self.assertEqual(status, 0, printed)
         for name in ("ok", "wrong", "lost", "hostile", "kills", "time", "front RSS", "front files", "0 findings"):
             self.assertRegex(printed, rf"(?m)^{name}\b", printed)
-        self.assertRegex(printed, r"(?m)^requests +88,")
+        self.assertRegex(printed, r"(?m)^requests +55,")
 
     @slow
     def test_stops_when_its_time_is_up(self) -> None:
         """What was not asked within the time is a finding, and the end comes soon."""
         with QUICK:
-            status, printed = printed_by(soak.main, "--requests", "100000", "--clients", "2", "--seconds", "1")
+            status, printed = printed_by(soak.main, "--requests", "100000", "--clients", "2", "--seconds", "0.3")
         self.assertEqual(status, 1, printed)
         self.assertRegex(printed, r"FOUND: \d+ of 100500 requests within the time")
 
@@ -168,7 +168,7 @@ class TestTable(unittest.TestCase):
     def test_runs(self) -> None:
         """A row a goal, with the figure and a verdict that follows from both; an origin that does not start is told why."""
         origin = "--origin", str(ROOT / "no-python"), str(ROOT)
-        rows = self.rows("--only", "points 100", "transport", "growth", "health", "throughput", *origin)
+        rows = self.rows("--only", "points 100", "transport", "growth", "health", "throughput", "memory", *origin)
         for what, goal in (
             ("points 100: first sending / floor", "<= 1.2"),
             ("points 100: buffers known / floor", "<= 1.2"),
@@ -183,6 +183,7 @@ class TestTable(unittest.TestCase):
                 self.assertEqual(rows[what][0], goal)
                 bound, figure = (float(re.search(r"[\d.]+", cell)[0]) for cell in rows[what][:2])  # type: ignore[index]
                 self.assertEqual(rows[what][2], "ok" if figure <= bound else "short")
+        self.assertIn("memory after 20 renders / after 2", rows)
         what = "throughput, points 100: 2 clients, 2 workers / 1, 1"
         self.assertEqual(rows[what][0], "")
         self.assertRegex(rows[what][1], r"^[\d.]+x$")
@@ -194,16 +195,14 @@ class TestTable(unittest.TestCase):
     @needs_proc
     def test_origin(self) -> None:
         """Another client and server, here ours again by another interpreter, take turns with this one."""
-        arguments = "--only", "points 100", "throughput", "memory", "--origin", sys.executable, str(ROOT)
+        arguments = "--only", "points 100", "--origin", sys.executable, str(ROOT)
         rows = self.rows(*arguments)
         for what, goal in (
             ("points 100: origin / first sending", ">= 6x"),
             ("points 100: origin / buffers known", ">= 7x"),
-            ("throughput, points 100: 2 clients, 2 workers / origin", ">= 8x"),
         ):
             self.assertEqual(rows[what][0], goal)
             self.assertRegex(rows[what][1], r"^[\d.]+x$")
-        self.assertIn("memory after 20 renders / after 2", rows)
 
     @slow
     def test_profile(self) -> None:
